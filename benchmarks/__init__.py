@@ -1,0 +1,1 @@
+"""Programs that measure: each states its limit and a named peer, and writes benchmarks/results/."""

@@ -1,0 +1,100 @@
+"""The tables: which noun makes their rows, what identifies a row, which verb writes them."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from gesta import schema
+
+_DTYPES: dict[type, pl.DataType] = {
+    int: pl.Int64(), float: pl.Float64(), str: pl.String(), bool: pl.Boolean(),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: name, Polars type, whether it may be null, and what it holds (unit included)."""
+
+    name: str
+    dtype: pl.DataType
+    nullable: bool
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableKind:
+    """One kind of table: its rows' noun, its key (unique, and the order rows are stored in), its writer."""
+
+    name: str
+    row: type
+    key: tuple[str, ...]
+    verb: str
+    version: int = 1
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns in order, read from the fields of the row's dataclass."""
+        return _columns_of(self.row)
+
+    @property
+    def polars_schema(self) -> dict[str, pl.DataType]:
+        """Column names and Polars types, in order."""
+        return {column.name: column.dtype for column in self.columns}
+
+
+def _columns_of(row: type) -> tuple[Column, ...]:
+    hints = typing.get_type_hints(row)
+    columns = []
+    for field in dataclasses.fields(row):
+        kinds = typing.get_args(hints[field.name])
+        is_union = isinstance(hints[field.name], types.UnionType)
+        plain = next(kind for kind in kinds if kind is not type(None)) if is_union else hints[field.name]
+        columns.append(Column(field.name, _DTYPES[plain], is_union, field.metadata["doc"]))
+    return tuple(columns)
+
+
+_KINDS = (
+    TableKind("videos", schema.Video, ("video_id",), "import"),
+    TableKind("availability", schema.Availability, ("file", "video_id"), "import"),
+    TableKind("label_map", schema.LabelClass, ("class_id",), "import"),
+    TableKind("clips", schema.Clip, ("clip_id",), "mine"),
+    TableKind("candidates", schema.Candidate, ("clip_id", "class_id"), "mine"),
+    TableKind("boxes", schema.Proposal, ("clip_id", "timestamp_us", "x1", "y1", "x2", "y2"), "detect"),
+    TableKind("tracks", schema.TrackBox, ("clip_id", "person_id", "timestamp_us"), "detect"),
+    TableKind("key_frames", schema.ClipKeyFrame, ("clip_id", "timestamp_us"), "detect"),
+    TableKind("items", schema.Item, ("item_id",), "label"),
+    TableKind("gold", schema.Gold, ("item_id",), "label"),
+    TableKind("votes", schema.Vote, ("vote_id",), "label"),
+    TableKind("clip_labels", schema.ClipLabel, ("clip_id", "class_id"), "consensus"),
+    TableKind("box_labels", schema.BoxLabel, ("clip_id", "timestamp_us", "person_id", "class_id"), "consensus"),
+    TableKind("workers", schema.Worker, ("worker_id",), "consensus"),
+    TableKind("duplicates", schema.Duplicate, ("clip_id_a", "clip_id_b"), "curate"),
+    TableKind("kept", schema.Kept, ("clip_id", "class_id"), "curate"),
+    TableKind("splits", schema.SplitRow, ("clip_id",), "release"),
+    TableKind("detections", schema.Detection, (), "evaluate"),
+    TableKind("class_scores", schema.ClassScore, ("class_id",), "evaluate"),
+    TableKind("rejects", schema.Reject, (), "every stage"),
+    TableKind("truth_videos", schema.TruthVideo, ("video_id",), "world"),
+    TableKind("truth_actions", schema.TruthAction, ("video_id", "person_id", "action", "start_us"), "world"),
+    TableKind("truth_boxes", schema.TruthBox, ("video_id", "person_id", "timestamp_us"), "world"),
+)
+
+TABLES: Mapping[str, TableKind] = {kind.name: kind for kind in _KINDS}
+"""Every kind of table by name."""
+
+
+def table_kind(name: str) -> TableKind:
+    """The kind of that name.
+
+    Raises:
+        UnknownName: there is no such kind; the message lists them.
+    """
+    if name not in TABLES:
+        raise schema.UnknownName(what="kind of table", name=name, choices=TABLES)
+    return TABLES[name]

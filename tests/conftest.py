@@ -1,0 +1,38 @@
+"""What every test gets: the folder of real files, one thread for numeric libraries, and no stray log errors."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def shared_folder() -> Path:
+    """The folder of real files; skips the test where it is absent, or fails under REQUIRE_SHARED=1."""
+    folder = Path(os.environ.get("GESTA_SHARED", ROOT.parent / "shared")) / "data"
+    if not folder.is_dir():
+        message = f"the folder of real files is absent: {folder} (set GESTA_SHARED)"
+        if os.environ.get("REQUIRE_SHARED") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """`data` of the folder of real files."""
+    return shared_folder()
+
+
+@pytest.fixture(autouse=True)
+def _no_logged_errors(caplog: pytest.LogCaptureFixture):
+    yield
+    errors = [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
+    assert not errors, f"the test logged errors: {[record.getMessage() for record in errors]}"
