@@ -48,6 +48,9 @@ class Verbs(click.Group):
         """Run the verb; a `GestaError` becomes one line on standard error and exit code 2.
 
         GESTA_DEBUG=1 lets the traceback through.
+
+        Raises:
+            click.ClickException: for a `GestaError`.
         """
         try:
             return super().invoke(ctx)

@@ -6,16 +6,16 @@ from the fields here, and `docs/formats.md` is made from them and from each fiel
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
 from fractions import Fraction
 from typing import Any
 
 from gesta.schema.errors import BadInput
 
 
-def column(doc: str, /, **default: Any) -> Any:
+def column(doc: str, *, default: Any = MISSING) -> Any:
     """A dataclass field that carries the column's documentation (unit included)."""
-    return field(metadata={"doc": doc}, **default)
+    return field(metadata={"doc": doc}, default=default)
 
 
 def _check_interval(row: Clip | TruthAction) -> None:
