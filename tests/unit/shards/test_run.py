@@ -12,7 +12,7 @@ import pytest
 
 from gesta.schema import GestaError, Kept
 from gesta.shards import map_shards, worker_count
-from gesta.tables import Provenance, frame_of, made_by
+from gesta.tables import frame_of, made_by
 
 ROWS = pl.DataFrame({"n": range(10)})
 MADE = made_by("test", arguments={}, inputs={})
