@@ -1,0 +1,124 @@
+"""Make the parts of `docs/` that come from the program: the command reference, the tables, the measured results.
+
+Run `make docs`. A test compares what stands in `docs/` with what this makes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gesta.cli.main import LINE, OTHERS, main
+from gesta.tables import TABLES
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
+BEGIN, END = "<!-- made by tools/make_docs.py: begin -->", "<!-- made by tools/make_docs.py: end -->"
+
+
+def _helps(command: click.Command, path: str) -> Iterator[tuple[str, str]]:
+    context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
+    yield path, command.get_help(context)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            if child is not None:
+                yield from _helps(child, f"{path} {name}")
+
+
+def cli_page() -> str:
+    """The command reference: each command's `--help`, in the line's order."""
+    parts = [
+        "# Commands\n",
+        "Made from `--help` by `make docs`; a test keeps it so. Exit codes: 0 done; 1 checked and found wanting",
+        "(`release --verify`); 2 something you can mend: one line says what, where and how (`GESTA_DEBUG=1` shows",
+        "where in the program).\n",
+        "The line: " + " → ".join(f"`{name}`" for name in LINE) + ".",
+        "Beside it: " + ", ".join(f"`{name}`" for name in OTHERS) + ".\n",
+    ]
+    for path, text in _helps(main, "gesta"):
+        parts.append(f"## {path}\n\n```text\n{text.rstrip()}\n```\n")
+    return "\n".join(parts)
+
+
+def tables_section() -> str:
+    """Every kind of table, column by column, read from the nouns."""
+    parts = []
+    for kind in TABLES.values():
+        key = ", ".join(kind.key) or "none; rows keep their order"
+        parts.append(f"### `{kind.name}`\n")
+        summary = (kind.row.__doc__ or "").strip().splitlines()[0]
+        parts.append(f"{summary} Written by `{kind.verb}`; key: {key}; schema version {kind.version}.\n")
+        parts.append("| column | type | may be null | what it holds |\n|---|---|---|---|")
+        for column in kind.columns:
+            parts.append(f"| `{column.name}` | {column.dtype} | {'yes' if column.nullable else ''} | {column.doc} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def with_section(page: str, section: str) -> str:
+    """The page with what stands between the two marks replaced by `section`.
+
+    Raises:
+        ValueError: the page lacks the marks.
+    """
+    if BEGIN not in page or END not in page:
+        raise ValueError(f"the page lacks the marks {BEGIN} and {END}")
+    before, rest = page.split(BEGIN, 1)
+    return f"{before}{BEGIN}\n\n{section.strip()}\n\n{END}{rest.split(END, 1)[1]}"
+
+
+def _cells(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    return json.dumps(value) if isinstance(value, list | dict) else str(value)
+
+
+def _result_table(rows: list[Mapping[str, Any]]) -> str:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    lines += ["| " + " | ".join(_cells(row.get(name, "")) for name in names) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def results_page() -> str:
+    """Every stored measurement as a table; numbers are drawn from `benchmarks/results`, never typed."""
+    parts = [
+        "# Results\n",
+        "Drawn from `benchmarks/results/*.json` by `make docs`; a test keeps it so. Each file was written by the program",
+        "named in it, in one run; speeds are to be read as ratios within a table.\n",
+    ]
+    for path in sorted(RESULTS.glob("*.json")):
+        result = json.loads(path.read_text())
+        parts.append(f"## {path.stem}\n")
+        facts = {name: value for name, value in result.items() if not _is_rows(value)}
+        parts += [f"- {name}: {_cells(value)}" for name, value in facts.items()]
+        parts.append("")
+        for name, value in result.items():
+            if _is_rows(value):
+                parts += [f"{name}:\n", _result_table(value), ""]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+
+
+def pages() -> dict[Path, str]:
+    """Every page that is made, whole, by its path."""
+    formats = DOCS / "formats.md"
+    return {
+        DOCS / "cli.md": cli_page(),
+        formats: with_section(formats.read_text(), tables_section()),
+        DOCS / "results.md": results_page(),
+    }
+
+
+if __name__ == "__main__":
+    for page_path, page_text in pages().items():
+        page_path.write_text(page_text)
+        print(page_path.relative_to(DOCS.parent))
