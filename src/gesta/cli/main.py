@@ -10,7 +10,7 @@ from typing import IO, Any
 import click
 
 import gesta
-from gesta.schema import GestaError
+from gesta.schema import GestaError, MissingExtra
 
 LINE = (
     "import", "mine", "detect", "label", "consensus", "curate", "release", "stats", "train", "evaluate", "predict",
@@ -20,6 +20,13 @@ LINE = (
 
 OTHERS = ("run", "demo", "world", "train-detector", "tables")
 """Commands that are not on the line: they drive it, feed it or show it."""
+
+EXTRA_OF = {
+    "av": "video", "cv2": "video", "onnxruntime": "detect", "fastapi": "label", "uvicorn": "label",
+    "starlette": "label", "sqlalchemy": "label", "httpx": "label", "torch": "train", "torchvision": "train",
+    "ray": "cluster", "jinja2": "report", "matplotlib": "report", "PIL": "report",
+}  # fmt: skip
+"""Which extra brings a module, for the message when it is not there."""
 
 
 class Verbs(click.Group):
@@ -45,7 +52,7 @@ class Verbs(click.Group):
                 formatter.write_dl([(n, c.get_short_help_str(limit)) for n, c in commands if c is not None])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the verb; a `GestaError` becomes one line on standard error and exit code 2.
+        """Run the verb; a `GestaError`, or a missing extra, becomes one line on standard error and exit code 2.
 
         GESTA_DEBUG=1 lets the traceback through.
 
@@ -58,6 +65,11 @@ class Verbs(click.Group):
             if os.environ.get("GESTA_DEBUG"):
                 raise
             raise _Mendable(str(error)) from error
+        except ModuleNotFoundError as error:
+            module = (error.name or "").split(".")[0]
+            if module not in EXTRA_OF or os.environ.get("GESTA_DEBUG"):
+                raise
+            raise _Mendable(str(MissingExtra(extra=EXTRA_OF[module], module=module))) from error
 
 
 class _Mendable(click.ClickException):
