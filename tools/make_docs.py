@@ -89,8 +89,8 @@ def results_page() -> str:
     """Every stored measurement as a table; numbers are drawn from `benchmarks/results`, never typed."""
     parts = [
         "# Results\n",
-        "Drawn from `benchmarks/results/*.json` by `make docs`; a test keeps it so. Each file was written by the program",
-        "named in it, in one run; speeds are to be read as ratios within a table.\n",
+        "Drawn from `benchmarks/results/*.json` by `make docs`; a test keeps it so. Each file was written by the",
+        "program named in it, in one run; speeds are to be read as ratios within a table.\n",
     ]
     for path in sorted(RESULTS.glob("*.json")):
         result = json.loads(path.read_text())
