@@ -106,7 +106,13 @@ def _run_shard(function: ShardFunction, number: int, rows: pl.DataFrame, outputs
     temporary = Path(tempfile.mkdtemp(dir=home, prefix="tmp-"))
     for name in outputs:
         check_frame(name, frames[name], where=temporary).write_parquet(temporary / f"{name}.parquet")
-    temporary.rename(home / f"{number:06d}")
+    try:
+        temporary.rename(home / f"{number:06d}")
+    except OSError:
+        # A retry on a cluster can find that the first try had finished before its node died.
+        if not (home / f"{number:06d}").is_dir():
+            raise
+        shutil.rmtree(temporary)
     return number
 
 

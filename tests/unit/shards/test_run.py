@@ -12,6 +12,7 @@ import pytest
 
 from gesta.schema import GestaError, Kept
 from gesta.shards import map_shards, worker_count
+from gesta.shards import run as shards_run
 from gesta.tables import frame_of, made_by
 
 ROWS = pl.DataFrame({"n": range(10)})
@@ -90,3 +91,10 @@ def test_zero_workers_are_refused() -> None:
     with pytest.raises(GestaError, match="--workers 0"):
         worker_count(0)
     assert worker_count(None) >= 1
+
+
+def test_a_shard_that_a_lost_worker_had_finished_is_taken_as_it_is(tmp_path: Path) -> None:
+    function = partial(keep, log=tmp_path / "log.txt")
+    for _ in range(2):
+        assert shards_run._run_shard(function, 0, ROWS[:3], ["kept"], tmp_path) == 0
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["000000"]
