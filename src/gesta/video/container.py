@@ -1,0 +1,111 @@
+"""Files opened with FFmpeg's demuxers, and the one place where its errors become ours.
+
+Only the containers listed here are opened: FFmpeg also "opens" text files, pictures and playlists, and a playlist
+may name other files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gesta.schema import BadVideo, MissingExtra
+
+try:
+    import av
+except ModuleNotFoundError as missing:
+    raise MissingExtra(extra="video", module="av") from missing
+
+VIDEO_ENDINGS = (
+    ".3g2", ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
+    ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
+)  # fmt: skip
+"""File name endings of video, lower case. Source: ours, the usual endings of the containers in `_CONTAINERS`."""
+
+_CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,asf,ogg,mxf,gif,rm,nut,ivf,h264,hevc,"
+    "mp3,wav,flac,aac,ac3,eac3,aiff,caf,amr,au"
+)
+"""FFmpeg's names of the demuxers that may open a file; the last line's are for sound, to say so."""
+
+_HEADERS = {b"\x1aE\xdf\xa3": "Matroska", b"RIFF": "AVI", b"GIF8": "GIF", b"FLV\x01": "FLV", b"OggS": "Ogg"}
+_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """The container and its video stream (FFmpeg's best one), set to decode in one thread.
+
+    Raises:
+        BadVideo: the file cannot be opened; reason "missing" (no such file), "empty" (zero bytes), "truncated" (an
+            MP4 or MOV without its index), "open" (a known container with a broken header), "not-video" (something
+            else) or "no-video" (sound, subtitles or a cover picture only).
+    """
+    _check_there(path)
+    try:
+        container = av.open(
+            str(path),
+            metadata_errors="replace",
+            options={"protocol_whitelist": "file", "format_whitelist": _CONTAINERS},
+        )
+    except av.FFmpegError as error:
+        raise _not_opened(path, error) from error
+    with container:
+        stream: Any = container.streams.best("video")
+        if stream is None or stream.disposition & stream.disposition.attached_pic:
+            kinds = ", ".join(sorted({other.type for other in container.streams})) or "nothing"
+            raise BadVideo(f"holds no video stream, only {kinds}", where=path, reason="no-video")
+        # One thread: the same frames in every process, and no threads left behind in forked workers.
+        stream.thread_type = "NONE"
+        stream.codec_context.thread_count = 1
+        yield container, stream
+
+
+def _check_there(path: Path) -> None:
+    if not path.is_file():
+        raise BadVideo("there is no such file", where=path, reason="missing")
+    if path.stat().st_size == 0:
+        raise BadVideo("the file has zero bytes", where=path, reason="empty", mend="Fetch it again")
+
+
+def _not_opened(path: Path, error: Exception) -> BadVideo:
+    with path.open("rb") as stream:
+        head = stream.read(16)
+    if head[4:8] in _BOXES:
+        if not _has_box(path, b"moov"):
+            return BadVideo(
+                "the file was cut short: it has no index (moov box)",
+                where=path,
+                reason="truncated",
+                mend="Fetch it again",
+            )
+        return BadVideo(f"its MP4 header cannot be read ({_words(error)})", where=path, reason="open")
+    for magic, name in _HEADERS.items():
+        if head.startswith(magic):
+            return BadVideo(f"its {name} header cannot be read ({_words(error)})", where=path, reason="open")
+    return BadVideo("is no video, whatever its name says", where=path, reason="not-video")
+
+
+def _words(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _has_box(path: Path, name: bytes) -> bool:
+    """Whether a top-level box of that name begins in the file. Source: ISO/IEC 14496-12, section 4.2."""
+    size = path.stat().st_size
+    offset = 0
+    with path.open("rb") as stream:
+        while offset + 8 <= size:
+            stream.seek(offset)
+            head = stream.read(16)
+            if head[4:8] == name:
+                return True
+            length = int.from_bytes(head[:4])
+            if length == 1:
+                length = int.from_bytes(head[8:16])
+            if length < 8:
+                return False
+            offset += length
+    return False
