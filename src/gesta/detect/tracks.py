@@ -1,0 +1,147 @@
+"""Boxes of successive frames linked into tracks, one a person, gaps filled in.
+
+Shapes: K boxes of one frame; 4 = x1 y1 x2 y2 as fractions of the frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from gesta.detect.boxes import DECIMALS, best_first
+from gesta.schema import US_PER_S, box_iou
+
+MIN_LINK_IOU = 0.3
+"""Least overlap of two boxes of one person in successive sampled frames. Source: the IoU tracker's sigma_IoU is 0.5
+at 25 frames a second (Bochinski et al., 2017, table 1); 0.3, as in SORT (Bewley et al., 2016, section 3.4), because
+sampled frames lie further apart."""
+
+MAX_GAP_US = US_PER_S
+"""A person missed for longer begins a new track. Source: ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameBoxes:
+    """The person boxes of one frame: its time, boxes [K, 4] in fractions, scores [K]."""
+
+    time_us: int
+    boxes_K4: npt.NDArray[np.float64]
+    scores_K: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedBox:
+    """One box of one track, before it is given its clip and video."""
+
+    person_id: int
+    time_us: int
+    box: tuple[float, float, float, float]
+    score: float
+    is_interpolated: bool
+
+
+@dataclass(slots=True)
+class _Track:
+    # Places in the list of frames, and the boxes and scores there.
+    places: list[int] = field(default_factory=list)
+    boxes: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+
+    def add(self, place: int, box: npt.NDArray[np.float64], score: float) -> None:
+        self.places.append(place)
+        self.boxes.append(box)
+        self.scores.append(score)
+
+
+def link_tracks(
+    frames: Sequence[FrameBoxes], *, min_iou: float = MIN_LINK_IOU, max_gap_us: int = MAX_GAP_US
+) -> list[TrackedBox]:
+    """The tracks' boxes, ordered by person and time; every box of `frames` is in just one track.
+
+    In each frame the pairs (open track, box) of the highest overlap with the track's last box are joined first, as
+    long as it is at least `min_iou`; boxes left over begin tracks. A track is open until `max_gap_us` has passed
+    since its last box. Persons are numbered from 0 by first appearance, the surest box first. Frames between two
+    boxes of a track get a box in between, linear in time, with the mean of both scores, and are flagged.
+
+    Args:
+        frames: in rising order of time; frames without a box belong in it, for they are where gaps are filled.
+    Raises:
+        ValueError: the frames' times do not rise.
+    Source: Bochinski et al., High-Speed Tracking-by-Detection Without Using Image Information (2017), section 3,
+        with the gap and the numbering ours.
+    """
+    tracks: list[_Track] = []
+    for place, frame in enumerate(frames):
+        if place and frame.time_us <= frames[place - 1].time_us:
+            raise ValueError(f"frame at {frame.time_us} us comes after {frames[place - 1].time_us} us")
+        open_tracks = [t for t in tracks if frame.time_us - frames[t.places[-1]].time_us <= max_gap_us]
+        order = best_first(frame.boxes_K4, frame.scores_K)
+        boxes, scores = frame.boxes_K4[order], frame.scores_K[order]
+        taken = _join(open_tracks, boxes, min_iou=min_iou)
+        for index, box in enumerate(boxes):
+            track = taken.get(index)
+            if track is None:
+                track = _Track()
+                tracks.append(track)
+            track.add(place, box, float(scores[index]))
+    return [box for number, track in enumerate(tracks) for box in _filled(number, track, frames)]
+
+
+def _join(tracks: list[_Track], boxes_K4: npt.NDArray[np.float64], *, min_iou: float) -> dict[int, _Track]:
+    """The track that each box continues, by the box's index; boxes without one are absent."""
+    if not tracks or not len(boxes_K4):
+        return {}
+    overlaps_TK = box_iou(np.stack([track.boxes[-1] for track in tracks]), boxes_K4)
+    joined: dict[int, _Track] = {}
+    free = set(range(len(tracks)))
+    # A stable sort: of equal overlaps the older track and the surer box come first.
+    for flat in np.argsort(-overlaps_TK, axis=None, kind="stable"):
+        number, index = divmod(int(flat), len(boxes_K4))
+        if overlaps_TK[number, index] < min_iou:
+            break
+        if number in free and index not in joined:
+            free.remove(number)
+            joined[index] = tracks[number]
+    return joined
+
+
+def _filled(person_id: int, track: _Track, frames: Sequence[FrameBoxes]) -> list[TrackedBox]:
+    found: list[TrackedBox] = []
+    for step, place in enumerate(track.places):
+        if step:
+            found += _between(person_id, track, step, frames)
+        found.append(
+            TrackedBox(
+                person_id=person_id,
+                time_us=frames[place].time_us,
+                box=_corners(track.boxes[step]),
+                score=track.scores[step],
+                is_interpolated=False,
+            )
+        )
+    return found
+
+
+def _between(person_id: int, track: _Track, step: int, frames: Sequence[FrameBoxes]) -> list[TrackedBox]:
+    """The boxes of the frames between the track's box number `step` and the one before it."""
+    first, last = track.places[step - 1], track.places[step]
+    start_us, end_us = frames[first].time_us, frames[last].time_us
+    change_4 = track.boxes[step] - track.boxes[step - 1]
+    return [
+        TrackedBox(
+            person_id=person_id,
+            time_us=frame.time_us,
+            box=_corners(track.boxes[step - 1] + (frame.time_us - start_us) / (end_us - start_us) * change_4),
+            score=round((track.scores[step - 1] + track.scores[step]) / 2, DECIMALS),
+            is_interpolated=True,
+        )
+        for frame in frames[first + 1 : last]
+    ]
+
+
+def _corners(box_4: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = (round(value, DECIMALS) for value in box_4.tolist())
+    return (x1, y1, x2, y2)
