@@ -11,12 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gesta.schema import BadVideo, MissingExtra
+import av
 
-try:
-    import av
-except ModuleNotFoundError as missing:
-    raise MissingExtra(extra="video", module="av") from missing
+from gesta.schema import BadVideo
 
 VIDEO_ENDINGS = (
     ".3g2", ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
@@ -40,8 +37,9 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
 
     Raises:
         BadVideo: the file cannot be opened; reason "missing" (no such file), "empty" (zero bytes), "truncated" (an
-            MP4 or MOV without its index), "open" (a known container with a broken header), "not-video" (something
-            else) or "no-video" (sound, subtitles or a cover picture only).
+            MP4 or MOV without its index), "open" (a known container with a broken header), "no-frames" (a
+            header and nothing else), "not-video" (some other thing) or "no-video" (sound, subtitles or a cover
+            picture only).
     """
     _check_there(path)
     try:
@@ -54,8 +52,10 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
         raise _not_opened(path, error) from error
     with container:
         stream: Any = container.streams.best("video")
+        if not container.streams:
+            raise BadVideo("has a header and no streams", where=path, reason="no-frames")
         if stream is None or stream.disposition & stream.disposition.attached_pic:
-            kinds = ", ".join(sorted({other.type for other in container.streams})) or "nothing"
+            kinds = ", ".join(sorted({other.type for other in container.streams}))
             raise BadVideo(f"holds no video stream, only {kinds}", where=path, reason="no-video")
         # One thread: the same frames in every process, and no threads left behind in forked workers.
         stream.thread_type = "NONE"
@@ -84,6 +84,8 @@ def _not_opened(path: Path, error: Exception) -> BadVideo:
         return BadVideo(f"its MP4 header cannot be read ({_words(error)})", where=path, reason="open")
     for magic, name in _HEADERS.items():
         if head.startswith(magic):
+            if isinstance(error, av.EOFError):
+                return BadVideo(f"ends after its {name} header", where=path, reason="no-frames")
             return BadVideo(f"its {name} header cannot be read ({_words(error)})", where=path, reason="open")
     return BadVideo("is no video, whatever its name says", where=path, reason="not-video")
 

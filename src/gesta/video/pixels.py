@@ -1,21 +1,15 @@
 """Decoded frames as RGB arrays: colours converted, turned as displayed, resized by area.
 
-Legend: H, W height and width in px; 3 = R, G, B.
+Legend: N frames or boxes; H, W height and width in px; 3 or C = R, G, B; 4 = x1 y1 x2 y2.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
-
-from gesta.schema import MissingExtra
-
-try:
-    import cv2
-except ModuleNotFoundError as missing:
-    raise MissingExtra(extra="video", module="cv2") from missing
 
 Frame = npt.NDArray[np.uint8]
 
@@ -53,3 +47,18 @@ def rgb_of(frame: Any, *, rotation_deg: int, size: tuple[int, int]) -> Frame:
         shrinks = size[0] * size[1] < image.shape[0] * image.shape[1]
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return np.ascontiguousarray(image)
+
+
+def flip_frames(frames_NHWC: Frame) -> Frame:
+    """The frames mirrored left to right, uint8 [N, H, W, C]; a view on the same memory."""
+    return frames_NHWC[:, :, ::-1]
+
+
+def flip_boxes(boxes_N4: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """The boxes (x1 y1 x2 y2, fractions of the frame) mirrored left to right, [N, 4].
+
+    >>> flip_boxes(np.array([[0.0, 0.25, 0.25, 1.0]]))
+    array([[0.75, 0.25, 1.  , 1.  ]])
+    """
+    x1, y1, x2, y2 = boxes_N4.T
+    return np.stack([1 - x2, y1, 1 - x1, y2], axis=1)

@@ -14,11 +14,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import numpy.typing as npt
 
 from gesta.schema import US_PER_S, BadVideo
-from gesta.video.container import av, opened
+from gesta.video.container import opened
 from gesta.video.pixels import rotation_deg_of
 
 Ints = npt.NDArray[np.int64]

@@ -15,11 +15,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import numpy.typing as npt
 
 from gesta.schema import US_PER_S, BadInput, BadVideo, format_seconds
-from gesta.video.container import av, opened
+from gesta.video.container import opened
 from gesta.video.pixels import Frame, rgb_of, scaled_size
 from gesta.video.probe import PacketIndex, index_packets
 
@@ -49,10 +50,10 @@ def read_frames(
         BadInput: `short_side_px` is below 1.
     """
     known = index_packets(path) if index is None else index
-    size = _size(known, short_side_px)
+    size = output_size(known, short_side_px)
     numbers_N = known.frames_at(times_us)
     frames = np.empty((len(numbers_N), size[1], size[0], 3), dtype=np.uint8)
-    for number, picture in _decode(path, known, np.unique(numbers_N), size=size):
+    for number, picture in decode_frames(path, known, np.unique(numbers_N), size=size):
         frames[numbers_N == number] = picture
     return frames
 
@@ -85,7 +86,7 @@ def iter_frames(
     if rate is not None and rate <= 0:
         raise BadInput(f"rate {rate}", where=path, mend="Want above 0, or None for every frame")
     known = index_packets(path) if index is None else index
-    size = _size(known, short_side_px)
+    size = output_size(known, short_side_px)
     low_us, high_us = max(start_us, known.start_us), min(end_us, known.end_us)
     if low_us >= high_us:
         return
@@ -96,7 +97,7 @@ def iter_frames(
     else:
         instants_us = instants(start_us, end_us, rate=rate)
         numbers = np.unique(known.frames_at(instants_us[(instants_us >= low_us) & (instants_us < high_us)]))
-    for number, picture in _decode(path, known, numbers, size=size):
+    for number, picture in decode_frames(path, known, numbers, size=size):
         yield int(known.times_us[number]), picture
 
 
@@ -110,16 +111,25 @@ def instants(start_us: int, end_us: int, *, rate: Fraction) -> npt.NDArray[np.in
     return np.array([start_us + round(k * US_PER_S / rate) for k in range(num)], dtype=np.int64)
 
 
-def _size(index: PacketIndex, short_side_px: int | None) -> tuple[int, int]:
+def output_size(index: PacketIndex, short_side_px: int | None) -> tuple[int, int]:
+    """Width and height in px of the frames that reading with `short_side_px` gives.
+
+    Raises:
+        BadInput: `short_side_px` is below 1.
+    """
     if short_side_px is not None and short_side_px < 1:
         raise BadInput(f"short_side_px={short_side_px}", mend="Want at least 1, or None for the video's own size")
     return scaled_size(width_px=index.width_px, height_px=index.height_px, short_side_px=short_side_px)
 
 
-def _decode(
+def decode_frames(
     path: Path, index: PacketIndex, numbers: npt.NDArray[np.int64], *, size: tuple[int, int]
 ) -> Iterator[tuple[int, Frame]]:
-    """Each frame of `numbers` (ascending, no repeats) with its picture."""
+    """Each frame of `numbers` (int64 [N], ascending, no repeats) with its picture, uint8 [H, W, 3] of `size` = (W, H).
+
+    Raises:
+        BadVideo: a frame cannot be decoded (reason "decode"); those before it have been given by then.
+    """
     todo = deque(int(number) for number in numbers)
     with opened(path) as (container, stream):
         while todo:
