@@ -290,6 +290,21 @@ class Duplicate:
     num_inliers: int = column("local features that agree on one geometry")
     cluster: int = column("connected component, from 0")
     kept_clip_id: str = column("the clip of the component that stays")
+    agreement: float | None = column("how alike what moves in both is, -1 to 1; null when nothing moves", default=None)
+    is_mirrored: bool | None = column("whether one is the other's mirror image", default=None)
+    start_us_a: int | None = column("where the shared footage begins in the one, player's clock", default=None)
+    end_us_a: int | None = column("where it ends there, half-open", default=None)
+    start_us_b: int | None = column("where it begins in the other, player's clock", default=None)
+    end_us_b: int | None = column("where it ends there, half-open", default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameFeature:
+    """What one sampled frame of a clip looks like, as a vector."""
+
+    clip_id: str = column("clip")
+    timestamp_us: int = column("of the sampled instant, microseconds on the player's clock")
+    vector: str = column("int8 values in base64; the vector up to its length")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,6 +74,7 @@ _KINDS = (
     TableKind("clip_labels", schema.ClipLabel, ("clip_id", "class_id"), "consensus"),
     TableKind("box_labels", schema.BoxLabel, ("clip_id", "timestamp_us", "person_id", "class_id"), "consensus"),
     TableKind("workers", schema.Worker, ("worker_id",), "consensus"),
+    TableKind("frame_features", schema.FrameFeature, ("clip_id", "timestamp_us"), "curate"),
     TableKind("duplicates", schema.Duplicate, ("clip_id_a", "clip_id_b"), "curate"),
     TableKind("kept", schema.Kept, ("clip_id", "class_id"), "curate"),
     TableKind("splits", schema.SplitRow, ("clip_id",), "release"),
