@@ -1,0 +1,222 @@
+"""A release: an immutable, versioned folder of tables, exports, a manifest and a card."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from gesta.release.card import card_text
+from gesta.release.exports import write_exports
+from gesta.release.manifest import content_hash, files_below, read_manifest, verify_release, write_manifest
+from gesta.release.plan import TABLES, Plan, plan_release, tables_at_hand
+from gesta.release.splits import SPLITS, check_fractions
+from gesta.schema import BadInput, Refused
+from gesta.tables import (
+    Json,
+    Provenance,
+    StageSummary,
+    count_reasons,
+    hashes_of,
+    made_by,
+    read_rejects,
+    read_sidecar,
+    read_table,
+    rejects_path,
+    rows_of,
+    table_path,
+    write_rejects,
+    write_table,
+    write_text,
+)
+
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]*\Z")
+
+
+def run_release(
+    work: Path,
+    *,
+    version: str = "1.0.0",
+    out: Path | None = None,
+    fractions: Sequence[float] = (0.7, 0.1, 0.2),
+    seed: int = 0,
+    name: str = "dataset",
+    licence: str = "unknown",
+    citation: str = "",
+) -> StageSummary:
+    """What was released: the kept clips with their tables, splits and exports, as one immutable folder.
+
+    The folder is built beside its place and renamed at the end. The same tables and arguments give the same bytes.
+
+    Args:
+        work: the work folder.
+        version: names the folder; letters, digits and `.+_-`.
+        out: the release's folder; None = `work/releases/<version>`.
+        fractions: shares of train, val and test among videos; they sum to 1.
+        seed: of the splits.
+        name: of the dataset, for its card.
+        licence: for the card: a Hugging Face licence identifier such as cc-by-4.0, or any other words.
+        citation: BibTeX for the card; empty = an entry made from name and version.
+    Raises:
+        MissingTable: `videos`, `clips`, `kept` or `label_map` is not there.
+        BadInput: the version is no name, the fractions are none, or a kept class is not in the label map.
+        Refused: the folder is there and holds something else, or there is nothing to release.
+    """
+    _check_version(version)
+    shares = check_fractions(fractions)
+    target = _target(work, version=version, out=out)
+    provenance = made_by(
+        "release",
+        arguments={
+            "version": version, "fractions": list(shares), "seed": seed, "name": name, "licence": licence,
+            "citation": citation, "videos_from": Path(os.path.relpath(work, target)).as_posix(),
+        },
+        inputs=hashes_of(work, tables_at_hand(work)),
+    )  # fmt: skip
+    if read_manifest_or_none(target) is not None and _fingerprint(target) == provenance.fingerprint:
+        verify_release(target)
+        return _summary(work, target, was_current=True)
+    plan = plan_release(work, fractions=shares, seed=seed)
+    building = target.with_name(f".{target.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    try:
+        _write_all(building, plan, work=work, target=target, provenance=provenance)
+        was_there = _settle(building, target)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    write_rejects(work, "release", plan.rejects, made_by=provenance)
+    return _summary(work, target, was_current=was_there)
+
+
+def _check_version(version: str) -> None:
+    if _VERSION.match(version) is None:
+        raise BadInput(
+            f"version {version!r} cannot name a folder", mend="Write it like 1.0.0: letters, digits, . + _ -"
+        )
+
+
+def _target(work: Path, *, version: str, out: Path | None) -> Path:
+    return Path(os.path.abspath(out if out is not None else work / "releases" / version))  # noqa: PTH100 (keeps links)
+
+
+def _settle(building: Path, target: Path) -> bool:
+    """Whether equal content was there already; else the built folder is renamed onto its place."""
+    if target.is_dir() and any(target.iterdir()):
+        there = read_manifest_or_none(target)
+        if there is not None and there["content_sha256"] == read_manifest(building)["content_sha256"]:
+            verify_release(target)
+            return True
+        raise Refused(
+            "this release is there already with other content, and a release never changes",
+            where=target,
+            mend="Give the new one another --version",
+        )
+    building.replace(target)
+    return False
+
+
+def read_manifest_or_none(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a release, or None where there is none."""
+    return read_manifest(folder) if (folder / "manifest.json").is_file() else None
+
+
+def _fingerprint(folder: Path) -> str:
+    return str(read_manifest(folder)["fingerprint"])
+
+
+def _write_all(building: Path, plan: Plan, *, work: Path, target: Path, provenance: Provenance) -> None:
+    building.mkdir(parents=True)
+    tables = dict(plan.tables)
+    tables["videos"] = _rebased(tables["videos"], work=work, target=target)
+    for table in TABLES:
+        write_table(table_path(building, table), table, tables[table], made_by=provenance)
+    write_exports(building, tables)
+    arguments = dict(provenance.arguments)
+    write_text(
+        building / "README.md",
+        card_text(
+            arguments=arguments,
+            plan=plan,
+            stages=stages_of(work),
+            workers=_optional(work, "workers"),
+            rejects=read_rejects(work).filter(pl.col("stage") != "release"),
+        ),
+    )
+    write_manifest(building, _manifest(building, plan, tables=tables, provenance=provenance))
+
+
+def _optional(work: Path, table: str) -> pl.DataFrame | None:
+    return read_table(work, table) if table_path(work, table).is_file() else None
+
+
+def _rebased(videos: pl.DataFrame, *, work: Path, target: Path) -> pl.DataFrame:
+    """The videos with paths relative to the release's folder instead of the work folder's."""
+    paths = [Path(os.path.relpath(work / path, target)).as_posix() for path in videos["path"]]
+    return videos.with_columns(pl.Series("path", paths, dtype=pl.String))
+
+
+def stages_of(work: Path) -> list[dict[str, Any]]:
+    """What made each table that a release rests on: table, stage and arguments, from the sidecars."""
+    stages = []
+    for table in tables_at_hand(work):
+        sidecar = read_sidecar(table_path(work, table))
+        if sidecar is not None:
+            made = sidecar["made_by"]
+            stages.append({"table": table, "stage": made["stage"], "arguments": made["arguments"]})
+    return stages
+
+
+def _manifest(
+    building: Path, plan: Plan, *, tables: dict[str, pl.DataFrame], provenance: Provenance
+) -> dict[str, Json]:
+    files = files_below(building)
+    counts: dict[str, dict[str, Json]] = {}
+    for split in SPLITS:
+        ids = tables["splits"].filter(split=split)
+        boxes = tables["box_labels"].join(ids, on="clip_id", how="semi")
+        counts[split] = {
+            "num_videos": ids["video_id"].n_unique(),
+            "num_clips": len(ids),
+            "num_key_frames": len(tables["key_frames"].join(ids, on="clip_id", how="semi")),
+            "num_box_labels": len(boxes),
+        }
+    return {
+        "manifest_version": 1,
+        "name": provenance.arguments["name"],
+        "version": provenance.arguments["version"],
+        "licence": provenance.arguments["licence"],
+        "files": files,
+        "content_sha256": content_hash(files),
+        "num_rows": {table: len(frame) for table, frame in tables.items()},
+        "splits": counts,
+        "classes": plan.counts.to_dicts(),
+        "classes_missing_in_train": list(plan.missing_in_train),
+        "classes_missing_in_test": list(plan.missing_in_test),
+        "made_by": provenance.as_json(),
+        "fingerprint": provenance.fingerprint,
+    }
+
+
+def _summary(work: Path, target: Path, *, was_current: bool) -> StageSummary:
+    manifest = read_manifest(target)
+    rejects = rows_of("rejects", read_table(rejects_path(work, "release"), "rejects"))
+    return StageSummary(
+        stage="release",
+        kept=manifest["num_rows"]["clips"],
+        rejected=count_reasons(rejects),
+        outputs=(str(target),),
+        was_current=was_current,
+        numbers={
+            "version": manifest["version"],
+            "path": str(target),
+            "splits": manifest["splits"],
+            "content_sha256": manifest["content_sha256"],
+            "classes_missing_in_train": manifest["classes_missing_in_train"],
+            "classes_missing_in_test": manifest["classes_missing_in_test"],
+        },
+    )
