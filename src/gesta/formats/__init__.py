@@ -1,1 +1,34 @@
-"""Under construction."""
+"""The world's annotation files to and from rows: AVA, AVA-Kinetics, Kinetics, label maps."""
+
+from gesta.formats.ava import (
+    AVA_COLUMNS,
+    read_ava_csv,
+    read_excluded_timestamps,
+    read_included_timestamps,
+    write_ava_csv,
+    write_ava_kinetics_csv,
+    write_detections_csv,
+    write_excluded_timestamps,
+    write_included_timestamps,
+)
+from gesta.formats.kinetics import KINETICS_COLUMNS, read_kinetics_csv, write_kinetics_csv
+from gesta.formats.label_map import read_label_map, write_label_map
+from gesta.formats.sniff import annotation_format_of
+
+__all__ = [
+    "AVA_COLUMNS",
+    "KINETICS_COLUMNS",
+    "annotation_format_of",
+    "read_ava_csv",
+    "read_excluded_timestamps",
+    "read_included_timestamps",
+    "read_kinetics_csv",
+    "read_label_map",
+    "write_ava_csv",
+    "write_ava_kinetics_csv",
+    "write_detections_csv",
+    "write_excluded_timestamps",
+    "write_included_timestamps",
+    "write_kinetics_csv",
+    "write_label_map",
+]
