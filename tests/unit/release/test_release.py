@@ -13,8 +13,9 @@ from click.testing import CliRunner
 from gesta.cli.main import main
 from gesta.formats import read_ava_csv, read_kinetics_csv, read_label_map
 from gesta.release import plan_release, run_release, verify_release
-from gesta.schema import BadInput, MissingTable, Refused
+from gesta.schema import BadInput, Duplicate, MissingTable, Refused
 from gesta.tables import (
+    frame_of,
     made_by,
     read_rejects,
     read_table,
@@ -149,9 +150,9 @@ def test_exports_say_what_the_tables_say(work: Path):
 
 def test_duplicates_and_equal_files_stay_on_one_side(work: Path):
     clips = read_table(work, "clips").sort("clip_id")["clip_id"].to_list()
-    chain = [{"clip_id_a": clips[n], "clip_id_b": clips[n + 4]} for n in (0, 4, 8, 12, 16)]
     rest = {"cosine": 0.99, "num_inliers": 9, "cluster": 0, "kept_clip_id": clips[0]}
-    rewrite(work, "duplicates", pl.DataFrame([{**pair, **rest} for pair in chain]))
+    chain = [Duplicate(clip_id_a=clips[n], clip_id_b=clips[n + 4], **rest) for n in (0, 4, 8, 12, 16)]
+    rewrite(work, "duplicates", frame_of("duplicates", chain))
     same_file = pl.when(pl.col("video_id").is_in(["v01", "v02"])).then(pl.lit("f" * 64)).otherwise("sha256")
     rewrite(work, "videos", read_table(work, "videos").with_columns(same_file.alias("sha256")))
     run_release(work)
