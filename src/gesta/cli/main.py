@@ -82,7 +82,7 @@ class _Mendable(click.ClickException):
 @click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(gesta.__version__, prog_name="gesta")
 def main() -> None:
-    r"""Raw video into a labelled, de-duplicated, versioned human-action dataset; a dataset into scored models.
+    """Raw video into a labelled, de-duplicated, versioned human-action dataset; a dataset into scored models.
 
     Each verb reads tables and writes tables in one work folder, so that it can be run, resumed and replaced alone.
 

@@ -17,7 +17,7 @@ from gesta.cli.options import finish_json, json_option
 )
 @json_option
 def command(source: Path | None, kind: str | None, target: Path | None, as_json: bool) -> None:
-    r"""List the kinds of table, show one, or convert it.
+    """List the kinds of table, show one, or convert it.
 
     Without SOURCE: every kind with its columns. With SOURCE: the first rows. With --to: the whole table in another
     file format, checked against its kind and with a sidecar of its own.
