@@ -58,6 +58,7 @@ def write_video(
     preset: str = "veryfast",
     times_us: Sequence[int] | None = None,
     rotation_deg: int = 0,
+    index_first: bool = True,
 ) -> Path:
     """The path written: the frames as a muted video of constant rate, or with a time for each frame.
 
@@ -71,6 +72,7 @@ def write_video(
         preset: x264's effort, ultrafast to placebo; VP9 has none.
         times_us: a start for each frame, rising, the first 0; the last frame lasts as long as the one before it.
         rotation_deg: clockwise turn that a player applies, 0, 90, 180 or 270; written into the header only.
+        index_first: whether MP4's index stands before the pictures, so that a browser can start at once.
     Raises:
         BadInput: there are no frames, sizes are odd or differ, or `times_us` does not rise from 0 or is too short.
         UnknownName: the encoder is not one of `ENCODERS`.
@@ -81,7 +83,7 @@ def write_video(
         raise BadInput("the frames' times do not rise from 0", where=path, mend="Want times_us[0] == 0, then rising")
     with whole_file(path) as temporary:
         is_iso = path.suffix in (".mp4", ".mov", ".m4v")
-        muxing = {"movflags": "+faststart"} if is_iso else {}
+        muxing = {"movflags": "+faststart"} if is_iso and index_first else {}
         with av.open(str(temporary), "w", options={"fflags": "+bitexact", **muxing}) as container:
             stream = cast(VideoStream, container.add_stream(codec, rate=fps, options=ENCODERS[codec](crf, preset)))
             stream.pix_fmt = "yuv420p"
