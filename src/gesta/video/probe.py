@@ -243,9 +243,9 @@ def _fps_of(stream: Any, index: PacketIndex, *, is_vfr: bool) -> Fraction:
     num_steps = len(index.pts) - 1
     span_s = int(index.pts[-1] - index.pts[0]) * index.time_base
     stated = [Fraction(rate) for rate in (stream.average_rate, stream.base_rate, stream.guessed_rate) if rate]
-    if not is_vfr:
-        for rate in stated:
-            if abs(rate * span_s - num_steps) < Fraction(1, 2):
-                return rate
+    fitting = [rate for rate in stated if abs(rate * span_s - num_steps) < Fraction(1, 2)]
+    if fitting and not is_vfr:
+        # Times copied from a coarser container give odd averages; cameras and broadcasters use n or n / 1.001.
+        return min(fitting, key=lambda rate: rate.denominator not in (1, 1001))
     duration_s = Fraction(index.end_us - index.start_us, US_PER_S)
     return Fraction(len(index.pts) / duration_s).limit_denominator(1001)
