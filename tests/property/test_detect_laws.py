@@ -1,5 +1,7 @@
 """Laws of suppression, tracks and key-frames."""
 
+import itertools
+
 import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -113,7 +115,7 @@ def test_interpolated_boxes_fill_gaps_within_a_second_and_lie_between_neighbours
         assert not track[0].is_interpolated
         assert not track[-1].is_interpolated
         real = [each for each in track if not each.is_interpolated]
-        for before, after in zip(real, real[1:], strict=False):
+        for before, after in itertools.pairwise(real):
             assert after.time_us - before.time_us <= 1_000_000
             between = [each for each in track if before.time_us < each.time_us < after.time_us]
             assert [each.time_us for each in between] == list(range(before.time_us + 200_000, after.time_us, 200_000))

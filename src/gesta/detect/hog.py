@@ -23,6 +23,9 @@ MARGIN_FRAC = (0.1, 0.07, 0.1, 0.13)
 """Left, top, right and bottom parts of the window that are not the person.
 Source: OpenCV 4.14, samples/cpp/peopledetect.cpp, `adjustRect`: x + 0.1 w, y + 0.07 h, 0.8 w, 0.8 h."""
 
+MAX_LONG_SIDE_PX = 1280
+"""Longer frames, and frames that would become longer, are scaled to this instead. Source: ours."""
+
 SLOPE, CENTER = 2.0, 0.5
 """A classifier's distance d from its plane becomes the score 1 / (1 + exp(-2 (d - 0.5))): rising in d, 0.27 at the
 plane, 0.5 at 0.5, 0.95 at 2. Source: ours; a logistic map as in Platt (1999), its two numbers not fitted."""
@@ -65,6 +68,7 @@ def _people(cv2: Any, descriptor: Any, frame_HWC: Frames) -> Found:
     height_px, width_px = frame_HWC.shape[:2]
     short_px = min(height_px, width_px)
     scale = min(max(short_px, SHORT_SIDE_PX[0]), SHORT_SIDE_PX[1]) / short_px
+    scale = min(scale, MAX_LONG_SIDE_PX / max(height_px, width_px))
     # The window must fit in: a frame narrower than 64 px or lower than 128 px after scaling has no place for it.
     wide, high = max(round(width_px * scale), 64), max(round(height_px * scale), 128)
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
