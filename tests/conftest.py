@@ -36,3 +36,13 @@ def _no_logged_errors(caplog: pytest.LogCaptureFixture):
     yield
     errors = [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
     assert not errors, f"the test logged errors: {[record.getMessage() for record in errors]}"
+
+
+@pytest.fixture(scope="session")
+def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A rendered world of 24 files (seed 3) with its truth; treat it as read-only, or copy it."""
+    from gesta.world import render_world
+
+    folder = tmp_path_factory.mktemp("tiny-world")
+    render_world(folder, seed=3, num_videos=24, workers=1)
+    return folder
