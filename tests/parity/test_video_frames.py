@@ -52,9 +52,9 @@ def assert_shows_what_ffmpeg_shows(path: Path, *, limit: float = FAR) -> None:
     theirs = ffmpeg_frames(path, stream=stream, size=(index.width_px, index.height_px))
     assert len(theirs) == len(index.pts)
     rng = np.random.default_rng(7)
-    order = rng.permutation(len(theirs))[:32]
+    order = rng.permutation(len(theirs))[:20]
     assert_same_frames(read_frames(path, index.times_us[order], index=index), theirs, order, limit=limit)
-    for number in order[:8]:
+    for number in order[:6]:
         late_us = index.times_us[number] + index.durations_us[number] - 2
         assert_same_frames(read_frames(path, [late_us], index=index), theirs, [number], limit=limit)
     middle = len(theirs) // 2
@@ -93,8 +93,8 @@ def test_an_awkward_file(awkward: Path, name: str):
 
 
 REAL = [
-    "archery.avi", "arm_wrestling.mp4", "asl/again.mkv", "flipping_a_pancake.mkv", "part_0.mp4", "street_overlay.mp4",
-    "test.mp4", "other/carphone_distorted.mp4", "other/cricket_shot_rgb.gif", "hard/delayed_start.mp4",
+    "archery.avi", "arm_wrestling.mp4", "asl/milk.mkv", "flipping_a_pancake.mkv", "part_0.mp4", "street_overlay.mp4",
+    "other/carphone_distorted.mp4", "other/cricket_shot_rgb.gif", "hard/delayed_start.mp4",
     "hard/h264_10bits.mp4", "hard/h265_10bits.mp4", "hard/nasa_13013.mp4", "hard/unordered.mov",
     "hard/var_fps_video.mp4", "hard/video_0.mov", "hard/video_90.mov", "hard/video_180.mov", "hard/video_270.mov",
     "hard/bt709_full_range.mp4",

@@ -5,13 +5,18 @@ Legend: N frames or boxes; H, W height and width in px; 3 or C = R, G, B; 4 = x1
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+from av.video.reformatter import Interpolation, VideoReformatter
 
 Frame = npt.NDArray[np.uint8]
+
+_AREA = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+"""Area averages without the chroma shortcuts. Source: ours, measured on 1280x720 to 228x128: 1.0 ms and 0.6 of 256
+levels from the exact average (1.3 without the last three flags); OpenCV's INTER_AREA takes 4.2 ms."""
 
 
 def rotation_deg_of(frame: Any) -> int:
@@ -34,19 +39,31 @@ def scaled_size(*, width_px: int, height_px: int, short_side_px: int | None) -> 
     return max(1, round(width_px * short_side_px / short)), max(1, round(height_px * short_side_px / short))
 
 
-def rgb_of(frame: Any, *, rotation_deg: int, size: tuple[int, int]) -> Frame:
-    """The decoded frame as it is displayed, uint8 [H, W, 3] RGB, resized to `size` = (W, H) px.
+def rgb_converter(*, rotation_deg: int, size: tuple[int, int]) -> Callable[[Any], Frame]:
+    """A function from a decoded frame to the picture displayed, uint8 [H, W, 3] RGB of `size` = (W, H) px.
 
     Colours follow the matrix and range that the stream states (BT.601, limited, where it states none: FFmpeg's
-    default). Shrinking averages over areas; enlarging is bilinear.
+    default). Shrinking averages over areas; enlarging is bilinear. A frame whose own size differs from the first
+    frame's (some streams change theirs) is resized to `size` too.
     """
-    image = frame.to_ndarray(format="rgb24", threads=1)
-    if rotation_deg:
-        image = np.rot90(image, k=-rotation_deg // 90)
-    if image.shape[1::-1] != size:
-        shrinks = size[0] * size[1] < image.shape[0] * image.shape[1]
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return np.ascontiguousarray(image)
+    # One reformatter for all frames: it keeps FFmpeg's conversion tables.
+    reformatter = VideoReformatter()
+    width_px, height_px = size if rotation_deg % 180 == 0 else size[::-1]
+
+    def convert(frame: Any) -> Frame:
+        shrinks = width_px * height_px < frame.width * frame.height
+        rgb = reformatter.reformat(
+            frame,
+            width=width_px,
+            height=height_px,
+            format="rgb24",
+            interpolation=_AREA if shrinks else Interpolation.BILINEAR,
+            threads=1,
+        )
+        picture: Any = rgb.to_ndarray()
+        return np.ascontiguousarray(np.rot90(picture, k=-rotation_deg // 90)) if rotation_deg else picture
+
+    return convert
 
 
 def flip_frames(frames_NHWC: Frame) -> Frame:

@@ -10,7 +10,8 @@ Legend: N frames, H and W height and width in px, 3 = R, G, B.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import numpy.typing as npt
 
 from gesta.schema import US_PER_S, BadInput, BadVideo, format_seconds
 from gesta.video.container import opened
-from gesta.video.pixels import Frame, rgb_of, scaled_size
+from gesta.video.pixels import Frame, rgb_converter, scaled_size
 from gesta.video.probe import PacketIndex, index_packets
 
 _STEPS_BACK = (0, 1, 2, 4)
@@ -130,29 +131,55 @@ def decode_frames(
     Raises:
         BadVideo: a frame cannot be decoded (reason "decode"); those before it have been given by then.
     """
-    todo = deque(int(number) for number in numbers)
+    run = _Run(
+        path=path,
+        index=index,
+        syncs=np.flatnonzero(index.is_sync),
+        todo=deque(int(number) for number in numbers),
+        convert=rgb_converter(rotation_deg=index.rotation_deg, size=size),
+    )
     with opened(path) as (container, stream):
-        while todo:
-            num_before = len(todo)
+        while run.todo:
+            num_before = len(run.todo)
             for step in _STEPS_BACK:
-                entry = _entry(index, todo[0], step=step)
+                entry = run.entry(run.todo[0], step=step)
                 if entry is None:
                     break
                 packets = _packets_from(container, stream, index, entry)
-                yield from _pictures(path, stream, index, todo, packets, entry=entry, size=size)
-                if len(todo) < num_before:
+                yield from _pictures(run, stream, packets, low_pts=int(index.pts[entry]))
+                if len(run.todo) < num_before:
                     break
-            if len(todo) == num_before:
+            if len(run.todo) == num_before:
                 with opened(path) as (fresh, its_stream):
-                    yield from _pictures(path, its_stream, index, todo, fresh.demux(its_stream), entry=None, size=size)
-            if len(todo) == num_before:
-                raise _undecodable(path, index, todo[0])
+                    packets = fresh.demux(its_stream)
+                    yield from _pictures(run, its_stream, packets, low_pts=int(index.pts[0]))
+            if len(run.todo) == num_before:
+                raise run.undecodable()
 
 
-def _entry(index: PacketIndex, number: int, *, step: int) -> int | None:
-    """The sync frame to begin at, `step` before the last one that serves; None = there is none so far back."""
-    syncs = np.flatnonzero(index.is_sync[: number + 1])
-    return int(syncs[-1 - step]) if step < len(syncs) else None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """What is to be read of one file; `todo` shrinks from the left as frames are given."""
+
+    path: Path
+    index: PacketIndex
+    syncs: npt.NDArray[np.int64]
+    todo: deque[int]
+    convert: Callable[[Any], Frame]
+
+    def entry(self, number: int, *, step: int) -> int | None:
+        """The sync frame to begin at, `step` before the last one that serves; None = there is none so far back."""
+        at = int(np.searchsorted(self.syncs, number, side="right")) - 1 - step
+        return int(self.syncs[at]) if at >= 0 else None
+
+    def is_seek_better(self, number: int) -> bool:
+        """Whether the next wanted frame is better reached by a seek than by decoding on from `number`."""
+        entry = self.entry(self.todo[0], step=0)
+        return entry is not None and entry - number > _WORTH_A_SEEK
+
+    def undecodable(self) -> BadVideo:
+        time_s = format_seconds(int(self.index.times_us[self.todo[0]]), decimals=3)
+        return BadVideo(f"the frame at {time_s} s cannot be decoded", where=self.path, reason="decode")
 
 
 def _packets_from(container: Any, stream: Any, index: PacketIndex, entry: int) -> Iterator[Any]:
@@ -171,41 +198,27 @@ def _packets_from(container: Any, stream: Any, index: PacketIndex, entry: int) -
             return
 
 
-def _pictures(
-    path: Path,
-    stream: Any,
-    index: PacketIndex,
-    todo: deque[int],
-    packets: Iterator[Any],
-    *,
-    entry: int | None,
-    size: tuple[int, int],
-) -> Iterator[tuple[int, Frame]]:
-    """Wanted frames, taken off `todo`, until one is missed or is better reached by a seek.
+def _pictures(run: _Run, stream: Any, packets: Iterator[Any], *, low_pts: int) -> Iterator[tuple[int, Frame]]:
+    """Wanted frames, taken off `run.todo`, until one is missed or is better reached by a seek.
 
     Raises:
         BadVideo: decoding failed on the way from the sync frame to the first wanted one.
     """
-    low_pts = int(index.pts[0 if entry is None else entry])
+    pts, todo = run.index.pts, run.todo
     gave_any = False
     for frame, error in _frames(stream, packets, low_pts=low_pts):
         if error is not None:
             if not gave_any:
-                raise _undecodable(path, index, todo[0]) from error
+                raise run.undecodable() from error
             return
-        if frame.pts == index.pts[todo[0]]:
+        if frame.pts == pts[todo[0]]:
             gave_any = True
             number = todo.popleft()
-            yield number, rgb_of(frame, rotation_deg=index.rotation_deg, size=size)
-            if not todo or _is_worth_a_seek(index, number, todo[0]):
+            yield number, run.convert(frame)
+            if not todo or run.is_seek_better(number):
                 return
-        elif frame.pts > index.pts[todo[0]]:
+        elif frame.pts > pts[todo[0]]:
             return
-
-
-def _is_worth_a_seek(index: PacketIndex, number: int, following: int) -> bool:
-    entry = _entry(index, following, step=0)
-    return entry is not None and entry - number > _WORTH_A_SEEK
 
 
 def _frames(stream: Any, packets: Iterator[Any], *, low_pts: int) -> Iterator[tuple[Any, Exception | None]]:
@@ -235,8 +248,3 @@ def _frames(stream: Any, packets: Iterator[Any], *, low_pts: int) -> Iterator[tu
             if frame.pts is not None and frame.pts >= low_pts:
                 yield frame, None
         yield None, error
-
-
-def _undecodable(path: Path, index: PacketIndex, number: int) -> BadVideo:
-    time_s = format_seconds(int(index.times_us[number]), decimals=3)
-    return BadVideo(f"the frame at {time_s} s cannot be decoded", where=path, reason="decode")
