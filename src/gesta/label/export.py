@@ -1,0 +1,92 @@
+"""The vote log as a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import sqlalchemy as sa
+
+from gesta.label.items import STAGE
+from gesta.label.store import Store, database_url_of, items, open_store, tallies, votes, workers
+from gesta.tables import (
+    StageSummary,
+    empty_frame,
+    hashes_of,
+    is_current,
+    made_by,
+    sha256_of_json,
+    table_path,
+    write_table,
+)
+
+
+def export_votes(work: Path, *, database: str | None = None) -> StageSummary:
+    """Write the votes table: every answer in the order of arrival, those of barred workers too.
+
+    `vote_id` counts from 1; `is_gold` is true where the database knows the item's answer.
+
+    Args:
+        database: SQLAlchemy URL; None = `work/labels.sqlite`.
+    Raises:
+        MissingTable: `items` is not there.
+    """
+    store = open_store(database or database_url_of(work))
+    try:
+        return export_votes_of(store, work)
+    finally:
+        store.close()
+
+
+def export_votes_of(store: Store, work: Path) -> StageSummary:
+    """As `export_votes`, from an open database."""
+    frame = _votes_of(store)
+    inputs = {**hashes_of(work, ["items"]), "vote_log": sha256_of_json([list(row) for row in frame.iter_rows()])}
+    provenance = made_by(STAGE, arguments={}, inputs=inputs)
+    path = table_path(work, "votes")
+    was_current = is_current(path, provenance)
+    if not was_current:
+        write_table(path, "votes", frame, made_by=provenance)
+    with store.reading() as db:
+        real = sa.select(tallies.c.verdict, sa.func.count()).join(items, items.c.item_id == tallies.c.item_id)
+        is_real = sa.and_(items.c.gold_answer.is_(None), items.c.is_active)
+        is_reachable = sa.or_(tallies.c.is_closed.is_(False), tallies.c.verdict != "open")
+        counted = real.where(is_real, is_reachable).group_by(tallies.c.verdict)
+        verdicts = {str(row[0]): int(row[1]) for row in db.execute(counted)}
+        num_barred = db.execute(sa.select(sa.func.count()).where(workers.c.is_barred)).scalar_one()
+    return StageSummary(
+        stage=STAGE,
+        kept=len(frame),
+        outputs=("votes.parquet",),
+        was_current=was_current,
+        numbers={
+            "num_votes": len(frame),
+            "num_workers": frame["worker_id"].n_unique(),
+            "num_barred": num_barred,
+            "num_accepted": verdicts.get("accepted", 0),
+            "num_rejected": verdicts.get("rejected", 0),
+            "num_open": verdicts.get("open", 0),
+        },
+    )
+
+
+def _votes_of(store: Store) -> pl.DataFrame:
+    query = (
+        sa.select(
+            votes.c.item_id,
+            votes.c.worker_id,
+            votes.c.answer,
+            votes.c.lasts_whole_clip,
+            items.c.gold_answer.is_not(None).label("is_gold"),
+            votes.c.spent_ms,
+            votes.c.cast_at_us,
+        )
+        .join(items, items.c.item_id == votes.c.item_id)
+        .order_by(votes.c.vote_id)
+    )
+    with store.reading() as db:
+        rows = [(number, *row) for number, row in enumerate(db.execute(query), start=1)]
+    schema = empty_frame("votes").schema
+    order = ["vote_id", *(str(column.key) for column in query.selected_columns)]
+    frame = pl.DataFrame(rows, schema={name: schema[name] for name in order}, orient="row")
+    return frame.select(list(schema))
