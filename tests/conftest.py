@@ -7,9 +7,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+
+# A shared machine may stall for longer than Hypothesis' 200 ms an example; pytest's own timeout guards against hanging.
+settings.register_profile("gesta", deadline=None)
+settings.load_profile("gesta")
 
 ROOT = Path(__file__).resolve().parents[1]
 
