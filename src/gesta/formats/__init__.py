@@ -12,13 +12,14 @@ from gesta.formats.ava import (
     write_included_timestamps,
 )
 from gesta.formats.kinetics import KINETICS_COLUMNS, read_kinetics_csv, write_kinetics_csv
-from gesta.formats.label_map import read_label_map, write_label_map
+from gesta.formats.label_map import merge_label_maps, read_label_map, write_label_map
 from gesta.formats.sniff import annotation_format_of
 
 __all__ = [
     "AVA_COLUMNS",
     "KINETICS_COLUMNS",
     "annotation_format_of",
+    "merge_label_maps",
     "read_ava_csv",
     "read_excluded_timestamps",
     "read_included_timestamps",

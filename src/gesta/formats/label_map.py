@@ -131,6 +131,23 @@ def _class_of(block: str, fields: dict[str, str], *, path: Path, line: int) -> L
     return LabelClass(class_id=int(id_text), name=name, category=fields.get("label_type"))
 
 
+def merge_label_maps(label_map: pl.DataFrame, more: pl.DataFrame, *, where: str | Path) -> pl.DataFrame:
+    """The classes of both `label_map` tables, by id; what both have is taken from the first.
+
+    Raises:
+        BadInput: an id stands for one name in the one and for another in the other.
+    """
+    both = label_map.join(more, on="class_id", suffix="_more").filter(pl.col("name") != pl.col("name_more"))
+    if len(both):
+        class_id, name, other = both.select("class_id", "name", "name_more").row(0)
+        raise BadInput(
+            f"class {class_id} is {name!r} here and {other!r} in this work folder already",
+            where=where,
+            mend="Use one label map for everything in a work folder, or another folder",
+        )
+    return pl.concat([label_map, more.join(label_map, on="class_id", how="anti")]).sort("class_id")
+
+
 def write_label_map(path: Path, label_map: pl.DataFrame, *, dialect: Dialect = "label") -> None:
     """A label map, whole or not at all, in the layout of the published files.
 

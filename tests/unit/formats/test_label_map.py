@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gesta.formats import read_label_map, write_label_map
+from gesta.formats import merge_label_maps, read_label_map, write_label_map
 from gesta.schema import BadInput, BadRow, LabelClass
 from gesta.tables import frame_of
 
@@ -101,3 +101,13 @@ def test_what_cannot_be_read_back_is_not_written(row: LabelClass, dialect: str, 
     with pytest.raises(BadInput, match=message):
         write_label_map(tmp_path / "map", frame_of("label_map", [row]), dialect=dialect)
     assert not (tmp_path / "map").exists()
+
+
+def test_label_maps_merge_by_id_and_refuse_to_rename() -> None:
+    ours = frame_of("label_map", [LabelClass(class_id=2, name="b"), LabelClass(class_id=1, name="a", category="X")])
+    more = frame_of("label_map", [LabelClass(class_id=1, name="a"), LabelClass(class_id=7, name="g")])
+    merged = merge_label_maps(ours, more, where="actions.txt")
+    assert merged.rows() == [(1, "a", "X"), (2, "b", None), (7, "g", None)]
+    other = frame_of("label_map", [LabelClass(class_id=2, name="c")])
+    with pytest.raises(BadInput, match=r"actions\.txt: class 2 is 'b' here and 'c' in this work folder already"):
+        merge_label_maps(ours, other, where="actions.txt")
