@@ -46,14 +46,20 @@ def autocast(*, device: str, precision: str) -> torch.autocast:
 
 
 @contextmanager
-def seeded_threads(*, seed: int, threads: int | None) -> Iterator[None]:
-    """A block with torch's generators seeded and that many threads; both are put back behind it."""
+def threads_in_use(threads: int | None) -> Iterator[int]:
+    """A block in which torch uses that many threads (None = as many as it does); gives the number, puts it back."""
     before = torch.get_num_threads()
+    try:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        yield torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """A block with torch's generators seeded; their states are put back behind it."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        try:
-            if threads is not None:
-                torch.set_num_threads(threads)
-            yield
-        finally:
-            torch.set_num_threads(before)
+        yield

@@ -41,7 +41,7 @@ from gesta.tables import (
 )
 from gesta.train.batches import Batch, batch_numbers, batches, normalise
 from gesta.train.checkpoints import Checkpoint, load_checkpoint, save_checkpoint, versions
-from gesta.train.devices import autocast, pick_device, pick_precision, seeded_threads
+from gesta.train.devices import autocast, pick_device, pick_precision, seeded, threads_in_use
 from gesta.train.recipes import Recipe, find_recipe
 from gesta.train.samples import read_classes, read_samples, release_hash
 from gesta.train.store import ClipStore, open_store
@@ -144,7 +144,7 @@ def run_train(
     refuse_flip_of_sides(classes, recipe=chosen)
     out.mkdir(parents=True, exist_ok=True)
     store, rejects_found = _open(release, chosen, classes, out=out, threads=threads, on_clips=on_clips)
-    with seeded_threads(seed=seed, threads=threads):
+    with threads_in_use(threads), seeded(seed):
         state = _begin_or_resume(
             out / "last.pt", recipe=chosen, num_classes=len(classes), device=place, fingerprint=made.fingerprint
         )
@@ -182,6 +182,28 @@ def run_train(
     for leftover in ("last.pt", "clips.u8", "clips.u8.json"):
         (out / leftover).unlink(missing_ok=True)
     return _summary(numbers, rejects=count_reasons(rejects_found), was_current=False)
+
+
+def plan_train(release: Path, *, recipe: str | Recipe = "roi_r3d_tiny_world") -> dict[str, Json]:
+    """What `run_train` would learn from; nothing is decoded and nothing written.
+
+    Raises:
+        BadInput: no release, or a class that a flip makes false.
+        UnknownName: no such recipe.
+    """
+    chosen = find_recipe(recipe)
+    release_hash(release)
+    classes = read_classes(release)
+    refuse_flip_of_sides(classes, recipe=chosen)
+    ids = [row.class_id for row in classes]
+    samples, rejects = read_samples(release, split="train", class_ids=ids, persons=chosen.persons)
+    return {
+        "num_classes": len(classes),
+        "num_samples": len(samples),
+        "num_persons": sum(len(sample.person_ids) for sample in samples),
+        "num_rejected": len(rejects),
+        "epochs": chosen.epochs,
+    }
 
 
 def _finished(out: Path, fingerprint: str) -> dict[str, Json] | None:

@@ -19,7 +19,7 @@ def tiny(num_classes: int = 4) -> torch.nn.Module:
 
 
 def test_it_has_just_as_many_parameters_as_it_says():
-    assert sum(weight.numel() for weight in tiny(10).parameters()) == 441_354
+    assert sum(weight.numel() for weight in tiny(10).parameters()) == 504_186
 
 
 def test_logits_are_one_row_a_box_and_one_column_a_class_at_odd_sizes():
@@ -31,9 +31,22 @@ def test_a_batch_without_a_box_gives_no_row():
     assert tiny()(torch.randn(1, 3, 4, 32, 32), torch.zeros(0, 5)).shape == (0, 4)
 
 
-def test_time_is_halved_once_and_space_eightfold():
+def test_the_trunk_keeps_every_frame_and_a_quarter_of_the_sides():
     model = tiny()
-    assert model.trunk(torch.randn(1, 3, 16, 96, 96)).shape == (1, 64, 8, 12, 12)
+    features = model.trunk(torch.randn(1, 3, 16, 96, 64))
+    assert features.shape == (1, 24, 16, 24, 16)
+    cut = model.head.cut(features, torch.tensor([[0, 0.1, 0.1, 0.5, 0.9]]))
+    assert cut.shape == (1, 24, 16, 12, 12)
+    assert model.head.stages(cut).shape == (1, 96, 8, 6, 6)
+
+
+def test_a_box_is_cut_out_where_it_lies():
+    head = tiny().head
+    features = torch.zeros(2, 1, 3, 24, 24)
+    features[1, :, 2, 12:, 12:] = 1
+    cut = head.cut(features, torch.tensor([[1, 0.55, 0.55, 0.95, 0.95], [1, 0.05, 0.05, 0.45, 0.45]]))
+    assert cut[0].mean(dim=(0, 2, 3)).tolist() == [0, 0, 1]
+    assert float(cut[1].sum()) == 0
 
 
 def test_a_box_is_scored_by_its_own_clip_and_place():

@@ -34,7 +34,7 @@ def frames_of(number: int) -> tuple[list[np.ndarray], tuple[float, float, float,
     start, boxes, frames = np.array([30, 24]), [], []
     for time in range(NUM_FRAMES):
         frame = np.full((HEIGHT, WIDTH, 3), ground, dtype=np.uint8)
-        swing = round(9 * np.sin(time * 1.6 + number))
+        swing = round(5 * np.sin(time * 0.7 + number))
         x, y = start + (np.array([swing, 0]) if number % 2 == 0 else np.array([0, swing]))
         frame[y : y + 16, x : x + 14] = color
         frame[20:40, 74:86] = color

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shutil
+from itertools import pairwise
 
 import polars as pl
 import pytest
@@ -132,7 +133,7 @@ def test_the_rate_rises_and_falls_to_nothing():
     recipe = small(warmup_frac=0.2, base_lr=1.0)
     rates = [learning_rate(step, num_steps=10, recipe=recipe) for step in range(10)]
     assert rates[:3] == [0.5, 1.0, 1.0]
-    assert all(a > b for a, b in zip(rates[2:], rates[3:], strict=False))
+    assert all(a > b for a, b in pairwise(rates[2:]))
     assert rates[-1] < 0.05
 
 

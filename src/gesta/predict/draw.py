@@ -1,0 +1,50 @@
+"""Boxes, person numbers and actions drawn onto a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+COLORS_RGB = ((230, 57, 70), (29, 144, 255), (34, 170, 96), (245, 158, 11), (155, 81, 224), (0, 180, 190))
+"""One color a person, by number; neighbours in number are far apart in hue. Source: ours."""
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def draw_person(
+    frame_HWC: npt.NDArray[np.uint8],
+    *,
+    box: tuple[float, float, float, float],
+    person_id: int,
+    lines: Sequence[str],
+) -> None:
+    """Draw one person's box onto the frame, in place, with lines of text above it, or inside where there is no room.
+
+    Args:
+        frame_HWC: uint8 [H, W, 3], RGB.
+        box: x1 y1 x2 y2 as fractions of the frame.
+        person_id: chooses the color.
+        lines: text, the first on top.
+    """
+    height, width = frame_HWC.shape[:2]
+    color = COLORS_RGB[person_id % len(COLORS_RGB)]
+    # Thickness and text grow with the frame: legible at 192 pixels and not a poster at 1080.
+    thick = max(1, round(min(height, width) / 240))
+    scale = max(0.33, min(height, width) / 720)
+    low = round(box[0] * width), round(box[1] * height)
+    high = min(width - 1, round(box[2] * width)), min(height - 1, round(box[3] * height))
+    cv2.rectangle(frame_HWC, low, high, color, thick)
+    sizes = [cv2.getTextSize(line, _FONT, scale, thick)[0] for line in lines]
+    step = max((size[1] for size in sizes), default=0) + 2 + 2 * thick
+    wide = max((size[0] for size in sizes), default=0) + 4
+    left = max(0, min(low[0], width - wide))
+    top = low[1] - step * len(lines)
+    if top < 0:
+        top = min(low[1] + thick, max(0, height - step * len(lines)))
+    for number, line in enumerate(lines):
+        bottom = top + step * (number + 1)
+        cv2.rectangle(frame_HWC, (left, bottom - step), (left + wide, bottom), color, cv2.FILLED)
+        cv2.putText(frame_HWC, line, (left + 2, bottom - thick - 1), _FONT, scale, (255, 255, 255), thick, cv2.LINE_AA)
