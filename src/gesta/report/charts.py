@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-WIDTH, HEIGHT = 460, 280
+WIDTH, HEIGHT = 400, 250
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 14, 44
 
 
@@ -65,20 +65,20 @@ def _y(value: float, ticks: Sequence[float]) -> float:
 def worker_scatter(workers: Sequence[Mapping[str, Any]], *, min_accuracy: float | None) -> str:
     """Gold accuracy against agreement, a mark a worker: discs are trusted, crosses are not; empty without any.
 
-    Workers without one of the two numbers stand at the edge of it, at 0.
+    A worker without agreement (no counted vote) stands at the left edge; one without gold answers is left out.
     """
     known = [row for row in workers if row["gold_accuracy"] is not None]
     if not known:
         return ""
-    lowest = min([*(row["gold_accuracy"] for row in known), *(row["agreement"] or 0.0 for row in known)])
-    ticks = nice_ticks(min(lowest, 0.9), 1.0)
+    agreements = [row["agreement"] for row in known if row["agreement"] is not None]
+    ticks = nice_ticks(min([0.9, *agreements, *(row["gold_accuracy"] for row in known)]), 1.0)
     parts = []
     if min_accuracy is not None and min_accuracy >= ticks[0]:
         y = _y(min_accuracy, ticks)
         parts.append(f'<line class="limit" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
         parts.append(f'<text class="tick" x="{WIDTH - RIGHT - 4}" y="{y - 5}" text-anchor="end">trusted above</text>')
     for row in known:
-        x, y = _x(row["agreement"] or 0.0, ticks), _y(row["gold_accuracy"], ticks)
+        x, y = _x(ticks[0] if row["agreement"] is None else row["agreement"], ticks), _y(row["gold_accuracy"], ticks)
         said = "none" if row["agreement"] is None else f"{row['agreement']:.2f}"
         title = f"{row['worker_id']}: gold {row['gold_accuracy']:.2f}, agreement {said}, {row['num_votes']} votes"
         mark = (
@@ -120,7 +120,7 @@ def histogram(
         width, height = round(max(right - left - 1, 0.5), 2), round(HEIGHT - BOTTOM - top, 2)
         title = f"{_number(low)} to {_number(high)}: {count:,}"
         parts.append(
-            f'<rect class="bar" x="{left}" y="{top}" width="{width}" height="{height}"><title>{title}</title></rect>'
+            f'<rect class="column" x="{left}" y="{top}" width="{width}" height="{height}"><title>{title}</title></rect>'
         )
     return _frame(label, "".join(parts), xs=xs, ys=ys, x_title=x_title, y_title=y_title)
 
@@ -134,7 +134,7 @@ def columns(names: Sequence[str], counts: Sequence[int], *, x_title: str, y_titl
         left, top = round(LEFT + room * (number + 0.14), 2), _y(count, ys)
         middle = round(LEFT + room * (number + 0.5), 2)
         height = round(HEIGHT - BOTTOM - top, 2)
-        parts.append(f'<rect class="bar" x="{left}" y="{top}" width="{round(room * 0.72, 2)}" height="{height}"/>')
+        parts.append(f'<rect class="column" x="{left}" y="{top}" width="{round(room * 0.72, 2)}" height="{height}"/>')
         parts.append(f'<text class="value" x="{middle}" y="{top - 5}" text-anchor="middle">{count:,}</text>')
         parts.append(
             f'<text class="tick" x="{middle}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle">{escape(name)}</text>'

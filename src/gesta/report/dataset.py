@@ -104,7 +104,8 @@ def classes(stats: Stats | None) -> dict[str, Any]:
     totals = stats.totals
     says = f"Clips of each of {len(ordered):,} classes"
     if totals["min_clips_per_class"] is not None:
-        says += f", {totals['min_clips_per_class']:,} to {totals['max_clips_per_class']:,} a class"
+        low, high = totals["min_clips_per_class"], totals["max_clips_per_class"]
+        says += f", {low:,} a class" if low == high else f", {low:,} to {high:,} a class"
     if splits != ["all"]:
         sizes = (f"{row['split']} {row['num_clips']:,}" for row in stats.tables["splits"].iter_rows(named=True))
         says += f"; {', '.join(sizes)} clips. A video is in one split only"

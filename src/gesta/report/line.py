@@ -30,6 +30,7 @@ class Step:
     unit: str
     kept: int | None
     dropped: tuple[tuple[str, int], ...] = ()
+    has_bar: bool = True
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -75,7 +76,7 @@ def funnel(tables: Tables, rejects: pl.DataFrame, *, manifest: Mapping[str, Any]
         ),
         Step(
             verb="label", title="Label", unit="questions", kept=_size(tables, "items"),
-            notes=_notes(tables, {"votes": "votes"}),
+            notes=_notes(tables, {"votes": "votes"}), has_bar=False,
         ),
         Step(verb="consensus", title="Consensus, clips", unit="clip labels", kept=clip_kept, dropped=clip_dropped),
         Step(verb="consensus", title="Consensus, boxes", unit="box labels", kept=box_kept, dropped=box_dropped),

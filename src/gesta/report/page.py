@@ -20,7 +20,7 @@ from gesta.tables import StageSummary, read_rejects, read_sidecar, table_path, w
 SECTIONS = (
     ("line", "The line"), ("clips", "Example clips"), ("classes", "Classes"), ("votes", "Votes"),
     ("workers", "Workers"), ("duplicates", "Duplicates"), ("scores", "Scores"), ("training", "Training"),
-    ("rejects", "What was dropped"), ("provenance", "Where the numbers come from"),
+    ("rejects", "Dropped"), ("provenance", "Provenance"),
 )  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def page_text(
         raise BadInput("is not a manifest of gesta's", where=release or "", mend="Give a release: --release")
     scores = score_rows(read_metrics(metrics)) if metrics is not None else None
     steps = funnel(tables, rejects, manifest=manifest)
-    largest = max((step.kept + step.num_dropped for step in steps if step.kept is not None), default=0)
+    largest = max((step.kept + step.num_dropped for step in steps if step.kept is not None and step.has_bar), default=0)
     stats = stats_or_none(work, release=release)
     values = {
         "title": title,
@@ -110,6 +110,7 @@ def page_text(
             {
                 "verb": step.verb, "title": step.title, "unit": step.unit, "kept": step.kept,
                 "dropped": step.dropped, "num_dropped": step.num_dropped, "notes": step.notes,
+                "has_bar": step.has_bar,
                 "kept_width": share(step.kept or 0, largest), "dropped_width": share(step.num_dropped, largest),
             }
             for step in steps
@@ -126,7 +127,7 @@ def page_text(
         "training": _training(log),
         "dropped": dropped_rows(rejects),
         "made": provenance(work, release=release),
-        "summary_rows": [(key.replace("_", " "), _said(value)) for key, value in (summary or {}).items()],
+        "summary_rows": [(_title_of(key), _said(value)) for key, value in (summary or {}).items()],
         "release_facts": _release_facts(manifest),
         "gesta_version": gesta.__version__,
     }  # fmt: skip
@@ -177,7 +178,7 @@ def _scores(scores: Mapping[str, Any] | None) -> dict[str, Any] | None:
             ratio = scores["mean_ap"] / scores["chance_map"]
             text += f"; chance would give {scores['chance_map']:.4f}, so this is {ratio:.1f} times chance"
         says.append(text + ".")
-    says += [f"{name} accuracy of clips is {100 * value:.1f} %." for name, value in scores["top"]]
+    says += [f"{name.capitalize()} accuracy of clips is {100 * value:.1f} %." for name, value in scores["top"]]
     return {**scores, "says": " ".join(says)}
 
 
@@ -192,8 +193,18 @@ def _release_facts(manifest: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     if manifest is None:
         return []
     facts = [(key, str(manifest[key])) for key in ("name", "version", "licence") if key in manifest]
-    facts += [(split, f"{counts['num_videos']:,} videos") for split, counts in manifest["splits"].items()]
+    sizes = {split: counts["num_videos"] for split, counts in manifest["splits"].items()}
+    facts += [(split, f"{sizes[split]:,} videos") for split in ("train", "val", "test")]
     return [*facts, ("content", str(manifest["content_sha256"])[:12])]
+
+
+def _title_of(key: str) -> str:
+    """A key of the summary in words: wall_s becomes "wall, s".
+
+    >>> _title_of("wall_s"), _title_of("map_chance")
+    ('wall, s', 'map chance')
+    """
+    return f"{key[:-2].replace('_', ' ')}, s" if key.endswith("_s") else key.replace("_", " ")
 
 
 def _said(value: object) -> str:

@@ -23,6 +23,9 @@ except ModuleNotFoundError as error:  # pragma: no cover (an environment without
 ACTING_RGB = (255, 196, 37)
 """Outline of a person with an accepted action; with a dark rim it stands out of light and dark pictures."""
 
+SHOWN_PX = (215, 161)
+"""Width and height at which the page shows a picture on a wide screen."""
+
 OTHER_RGB = (235, 240, 245)
 _RIM_RGB = (16, 18, 22)
 _QUALITY = 55
@@ -44,12 +47,16 @@ def drawn(frame: npt.NDArray[np.uint8], boxes: Sequence[DrawnBox]) -> Image.Imag
     """The frame, uint8 [H, W, 3], with its boxes; those with words in colour, drawn last."""
     picture = Image.fromarray(frame)
     pen = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(size=max(11, round(picture.height / 15)))
+    # Sizes are those of the picture as the page shows it, in a frame of 4 to 3.
+    scale = max(picture.width / SHOWN_PX[0], picture.height / SHOWN_PX[1])
+    line = max(1, round(1.6 * scale))
+    font = ImageFont.load_default(size=round(12.5 * scale))
     for box in sorted(boxes, key=lambda box: bool(box.words)):
         corners = _corners(box, picture.size)
         colour = ACTING_RGB if box.words else OTHER_RGB
-        pen.rectangle(_grown(corners, 1), outline=_RIM_RGB, width=3 if box.words else 2)
-        pen.rectangle(corners, outline=colour, width=2 if box.words else 1)
+        width = line if box.words else max(1, line // 2)
+        pen.rectangle(_grown(corners, 1), outline=_RIM_RGB, width=width + 2)
+        pen.rectangle(corners, outline=colour, width=width)
     for box in boxes:
         if box.words:
             _write(pen, box, picture.size, font)

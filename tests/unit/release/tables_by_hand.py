@@ -85,7 +85,8 @@ def write_work(work: Path, *, video_files: Sequence[Path] = ()) -> Path:
 
 
 def _put(work: Path, table: str, stage: str, rows: list) -> None:
-    arguments = {"detector": "hog", "min_score": 0.3} if stage == "detect" else {}
+    with_what = {"detect": {"detector": "hog", "min_score": 0.3}, "consensus": {"min_gold": 8, "min_accuracy": 0.7}}
+    arguments = with_what.get(stage, {})
     provenance = made_by(stage, arguments=arguments, inputs={}, tools=["numpy"])
     write_table(table_path(work, table), table, frame_of(table, rows), made_by=provenance)
 
