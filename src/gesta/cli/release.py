@@ -30,7 +30,7 @@ def command(
     work: Path | None, version: str, out: Path | None, fractions: tuple[float, float, float], seed: int, name: str,
     licence: str, citation: str, verify: Path | None, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    r"""Turn kept clips into a release: splits, tables, AVA and Kinetics files, manifest and card.
+    """Turn kept clips into a release: splits, tables, AVA and Kinetics files, manifest and card.
 
     Splits keep a video, and all footage found to be the same, in one part, and spread each class over the parts. A
     release is written whole and never changes: the same content again is "already done", other content wants another
@@ -51,8 +51,7 @@ def command(
         else:
             click.echo(f"release: {summary.kept:,} files are as the manifest says")
         return
-    if work is None:
-        raise click.UsageError("Missing argument 'WORK' (or --verify RELEASE).")
+    work = _given(work)
     if dry_run:
         _show_plan(plan_release(work, fractions=fractions, seed=seed).counts, as_json=as_json)
         return
@@ -60,6 +59,12 @@ def command(
         work, version=version, out=out, fractions=fractions, seed=seed, name=name, licence=licence, citation=citation
     )
     finish(summary, as_json=as_json)
+
+
+def _given(work: Path | None) -> Path:
+    if work is None:
+        raise click.UsageError("Missing argument 'WORK' (or --verify RELEASE).")
+    return work
 
 
 def _show_plan(counts: pl.DataFrame, *, as_json: bool) -> None:

@@ -31,7 +31,7 @@ def command(
     work: Path, out: Path | None, release: Path | None, metrics: Path | None, log: Path | None, summary: Path | None,
     title: str, max_clips: int, max_pairs: int, as_json: bool,
 ) -> None:  # fmt: skip
-    r"""Make one HTML page that opens offline: the funnel, example clips, counts, workers, duplicates and scores.
+    """Make one HTML page that opens offline: the funnel, example clips, counts, workers, duplicates and scores.
 
     The page holds its pictures and style and loads nothing. A section whose tables are not there yet says which verb
     makes them.

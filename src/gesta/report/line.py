@@ -15,7 +15,7 @@ from gesta.tables import TABLES, empty_frame, read_sidecar, read_table, table_pa
 Tables = Mapping[str, pl.DataFrame | None]
 
 READ = (
-    "videos", "label_map", "clips", "candidates", "boxes", "tracks", "key_frames", "items", "votes", "clip_labels",
+    "videos", "label_map", "clips", "candidates", "tracks", "key_frames", "items", "votes", "clip_labels",
     "box_labels", "workers", "duplicates", "kept",
 )  # fmt: skip
 """Tables of the work folder that the page shows."""
@@ -50,7 +50,15 @@ def rows_or_none(tables: Tables, table: str) -> pl.DataFrame:
     return empty_frame(table) if frame is None else frame
 
 
-def funnel(tables: Tables, rejects: pl.DataFrame, *, manifest: Mapping[str, Any] | None) -> list[Step]:
+def num_rows_of(work: Path, table: str) -> int | None:
+    """Rows of a table as its sidecar says, for tables too large to read for a number; None without one."""
+    sidecar = read_sidecar(table_path(work, table))
+    return None if sidecar is None else int(sidecar["num_rows"])
+
+
+def funnel(
+    tables: Tables, rejects: pl.DataFrame, *, num_proposals: int | None, manifest: Mapping[str, Any] | None
+) -> list[Step]:
     """The steps of the line up to the release; `kept` is None where a stage has not run."""
 
     def reasons(stage: str) -> tuple[tuple[str, int], ...]:
@@ -60,6 +68,7 @@ def funnel(tables: Tables, rejects: pl.DataFrame, *, manifest: Mapping[str, Any]
     key_frames = tables["key_frames"]
     with_person = len(key_frames.filter(pl.col("num_boxes") > 0)) if key_frames is not None else None
     without = (("no person found", len(key_frames) - (with_person or 0)),) if key_frames is not None else ()
+    proposals = () if num_proposals is None else (f"{num_proposals:,} person boxes",)
     clip_kept, clip_dropped = _verdicts(tables["clip_labels"])
     box_kept, box_dropped = _verdicts(tables["box_labels"])
     released = manifest["num_rows"]["clips"] if manifest is not None else None
@@ -72,7 +81,7 @@ def funnel(tables: Tables, rejects: pl.DataFrame, *, manifest: Mapping[str, Any]
         Step(
             verb="detect", title="Detect", unit="clips with a person", kept=with_person,
             dropped=tuple(pair for pair in (*without, *reasons("detect")) if pair[1]),
-            notes=(*_notes(tables, {"boxes": "person boxes"}), *_persons(tables["tracks"])),
+            notes=(*proposals, *_persons(tables["tracks"])),
         ),
         Step(
             verb="label", title="Label", unit="questions", kept=_size(tables, "items"),

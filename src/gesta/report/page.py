@@ -11,7 +11,7 @@ import gesta
 from gesta.report.charts import loss_curve, worker_scatter
 from gesta.report.clips import duplicate_pairs, example_clips
 from gesta.report.dataset import classes, figures, lead, stats_or_none, tiles
-from gesta.report.line import Tables, dropped_rows, funnel, provenance, rows_or_none, share, tables_of
+from gesta.report.line import Tables, dropped_rows, funnel, num_rows_of, provenance, rows_or_none, share, tables_of
 from gesta.report.scores import confusion_rows, read_log, read_metrics, score_rows, training_curve
 from gesta.report.votes import vote_bars, worker_rows
 from gesta.schema import BadInput, MissingExtra
@@ -91,14 +91,20 @@ def page_text(
     max_clips: int,
     max_pairs: int,
 ) -> str:
-    """The page's HTML; arguments and errors as for `run_report`."""
+    """The page's HTML; arguments as for `run_report`, but that no release is looked for.
+
+    Raises:
+        BadInput: the metrics, the log or the release cannot be read.
+        WrongSchema: a table of the work folder is not of its kind.
+        MissingExtra: jinja2 is not installed.
+    """
     tables = tables_of(work)
     rejects = read_rejects(work)
     manifest = read_metrics(release / "manifest.json") if release is not None else None
     if manifest is not None and "num_rows" not in manifest:
         raise BadInput("is not a manifest of gesta's", where=release or "", mend="Give a release: --release")
     scores = score_rows(read_metrics(metrics)) if metrics is not None else None
-    steps = funnel(tables, rejects, manifest=manifest)
+    steps = funnel(tables, rejects, num_proposals=num_rows_of(work, "boxes"), manifest=manifest)
     largest = max((step.kept + step.num_dropped for step in steps if step.kept is not None and step.has_bar), default=0)
     stats = stats_or_none(work, release=release)
     values = {

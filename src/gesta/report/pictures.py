@@ -17,7 +17,7 @@ from gesta.schema import MissingExtra
 
 try:
     from PIL import Image, ImageDraw, ImageFont
-except ModuleNotFoundError as error:  # pragma: no cover (an environment without the extra)
+except ModuleNotFoundError as error:
     raise MissingExtra(extra="report", module="PIL") from error
 
 ACTING_RGB = (255, 196, 37)

@@ -150,6 +150,7 @@ def test_funnel_numbers_are_those_of_the_tables(full: Path):
     empty = len(read_table(work, "key_frames").filter(num_boxes=0))
     assert f"dropped {empty}: no person found {empty}" in text
     assert f"{len(read_table(work, 'votes'))} votes" in text
+    assert f"{len(read_table(work, 'boxes'))} person boxes" in text
 
 
 def test_votes_workers_and_classes_are_those_of_the_tables(full: Path):
