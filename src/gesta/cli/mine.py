@@ -42,7 +42,7 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    r"""Choose clips of WORK's videos that may show an action, to be put to workers.
+    """Choose clips of WORK's videos that may show an action, to be put to workers.
 
     Reads `videos`; writes `label_map`, `clips` and `candidates`. A title names an action when it holds the action's
     words in a row, whatever their inflection: "How to wave your hands" names "waving hand". Every window of such a
