@@ -233,43 +233,33 @@ def _leg(body: Body, joints: tuple[Point, Point, Point], look: Skeleton, dim: fl
 
 def _torso(body: Body, look: Skeleton) -> list[Shape]:
     size, wide = look.size_px, look.size_px * body.girth
+    (left, right), (shoulders, hips) = _sides(body, look), (look.arms, look.legs)
     if look.is_side:
-        chest = _between(look.neck, look.pelvis, 0.25)
-        shapes = [Shape(_capsule(chest, look.pelvis, 0.075 * wide**1.0, 0.070 * wide), body.shirt)]
-        shapes[0] = Shape(
-            _hull(shapes[0].points_P2, _disc(_between(look.neck, look.pelvis, 0.1), 0.045 * wide)), body.shirt
-        )
-        left = right = None
+        chest, top = _between(look.neck, look.pelvis, 0.25), _between(look.neck, look.pelvis, 0.1)
+        trunk = _hull(_capsule(chest, look.pelvis, 0.075 * wide, 0.070 * wide), _disc(top, 0.045 * wide))
     else:
-        a, b = look.arms[0][0], look.arms[1][0]
-        hips = _disc(look.legs[0][0], 0.058 * wide), _disc(look.legs[1][0], 0.058 * wide)
-        shapes = [Shape(_hull(_disc(a, 0.038 * wide), _disc(b, 0.038 * wide), *hips), body.shirt)]
-        left, right = (a, look.legs[0][0]), (b, look.legs[1][0])
-    shapes += _pattern(body, look, left=left, right=right)
+        discs = [_disc(arm[0], 0.038 * wide) for arm in shoulders] + [_disc(leg[0], 0.058 * wide) for leg in hips]
+        trunk = _hull(*discs)
+    shapes = [Shape(trunk, body.shirt), *_pattern(body, look, left=left, right=right)]
     if body.bottom == "skirt":
-        hem = [_disc(_between(leg[0], leg[1], 0.8), 0.075 * wide) for leg in look.legs]
-        shapes.append(Shape(_hull(*hem, _disc(look.pelvis, 0.062 * wide)), body.trousers))
-    else:
-        top = [_disc(leg[0], 0.055 * wide) for leg in look.legs]
-        shapes.append(Shape(_hull(*top), body.trousers))
-    del size
-    return shapes
+        hem = [_disc(_between(leg[0], leg[1], 0.8), 0.075 * wide) for leg in hips]
+        return [*shapes, Shape(_hull(*hem, _disc(look.pelvis, 0.062 * wide)), body.trousers)]
+    # As wide as the thighs, so that no ring shows where they meet.
+    return [*shapes, Shape(_hull(*[_disc(leg[0], 0.057 * size * body.girth**0.7) for leg in hips]), body.trousers)]
 
 
-def _pattern(
-    body: Body, look: Skeleton, *, left: tuple[Point, Point] | None, right: tuple[Point, Point] | None
-) -> list[Shape]:
-    wide = look.size_px * body.girth
-    if left is None or right is None:
-        half = 0.055 * wide
-        across = (-(look.pelvis[1] - look.neck[1]), look.pelvis[0] - look.neck[0])
-        norm = math.hypot(*across) or 1.0
-        shift = (across[0] / norm * half, across[1] / norm * half)
-        left = tuple((p[0] - shift[0], p[1] - shift[1]) for p in (look.neck, look.pelvis))  # type: ignore[assignment]
-        right = tuple((p[0] + shift[0], p[1] + shift[1]) for p in (look.neck, look.pelvis))  # type: ignore[assignment]
-    assert left is not None
-    assert right is not None
+def _sides(body: Body, look: Skeleton) -> tuple[tuple[Point, Point], tuple[Point, Point]]:
+    """The torso's two edges, each from shoulder to hip."""
+    if not look.is_side:
+        return (look.arms[0][0], look.legs[0][0]), (look.arms[1][0], look.legs[1][0])
+    (x, y), (pelvis_x, pelvis_y) = look.neck, look.pelvis
+    length = math.hypot(pelvis_x - x, pelvis_y - y) or 1.0
+    half = 0.055 * look.size_px * body.girth / length
+    dx, dy = (y - pelvis_y) * half, (pelvis_x - x) * half
+    return ((x - dx, y - dy), (pelvis_x - dx, pelvis_y - dy)), ((x + dx, y + dy), (pelvis_x + dx, pelvis_y + dy))
 
+
+def _pattern(body: Body, look: Skeleton, *, left: tuple[Point, Point], right: tuple[Point, Point]) -> list[Shape]:
     def at(u: float, v: float) -> Point:
         return _between(_between(left[0], right[0], u), _between(left[1], right[1], u), v)
 

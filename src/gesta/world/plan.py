@@ -126,15 +126,16 @@ def plan_world(*, seed: int, num_videos: int) -> list[VideoPlan]:
     plans: list[VideoPlan] = []
     deck: list[str] = []
     for number, (kind, damage) in enumerate(kinds):
-        if not deck:
-            deck = rng.sample(ACTIONS, len(ACTIONS))
         scene = rng.choice(tuple(SCENES))
         video_id = video_id_of(rng, number=number)
         plan = VideoPlan(number=number, video_id=video_id, kind=kind, title="", scene=scene, damage=damage)
         if kind == "duplicate":
             plans.append(plan)
             continue
-        action = deck.pop()
+        # Originals take turns, so that every action has its share of them.
+        if kind == "original" and not deck:
+            deck = rng.sample(ACTIONS, len(ACTIONS))
+        action = deck.pop() if kind == "original" else rng.choice(ACTIONS)
         actions: tuple[str, ...] = (action,) if kind == "original" else ()
         names: tuple[str, ...] = (action,)
         if kind == "original" and damage is None and rng.random() < MIXED_SHARE:
@@ -239,11 +240,18 @@ def plan_take(*, seed: int, plan: VideoPlan) -> Take:
     )  # fmt: skip
 
 
+def _facing(place_frac: float, rng: random.Random) -> int:
+    """To the right or left; into the picture for those near its sides."""
+    if 0.3 < place_frac < 0.7:
+        return rng.choice((-1, 1))
+    return 1 if place_frac < 0.5 else -1
+
+
 def _actors(
     doing: Sequence[str | None], *, width: int, height: int, horizon: int, duration_s: float, rng: random.Random
 ) -> list[Actor]:
     headroom = max(MOTIONS[action].headroom if action else 0.0 for action in doing)
-    largest = min(0.95, 0.98 / (1 + headroom), 1.75 * width / len(doing) / height)
+    largest = min(0.95, 0.98 / (1 + headroom), max(0.37, 1.75 * width / len(doing) / height))
     smallest = min(0.38, largest)
     front_size = height * rng.uniform(smallest + 0.3 * (largest - smallest), largest)
     front_foot = min(height * 0.985, max(front_size * (1 + headroom) + 1, height * rng.uniform(0.84, 0.985)))
@@ -259,7 +267,7 @@ def _actors(
         size = front_size * depth
         foot = front_foot if pair else horizon + max(0.0, front_foot - horizon) * depth
         body = random_body(rng)
-        facing = (1 if person_id == 0 else -1) if pair else rng.choice((-1, 1))
+        facing = (1 if person_id == 0 else -1) if pair else _facing(places[person_id] / width, rng)
         start_s, end_s = shared if pair or rng.random() < 0.4 else _interval(action, duration_s, rng)
         margin = min(0.25 * width, 0.22 * size)
         actors.append(

@@ -175,8 +175,8 @@ def _kicking(time_s: float, manner: Manner) -> Pose:
 def _bowing(time_s: float, manner: Manner) -> Pose:
     down = _there_and_back(time_s, manner, period_s=2.8, move=0.28, hold=0.2)
     return Pose(
-        lean=80 * manner.reach * down, arm_a=6 + 12 * down, forearm_a=8 + 14 * down, arm_b=6 + 6 * down,
-        forearm_b=8 + 8 * down, thigh_a=-2 - 9 * down, shin_a=-2 - 7 * down, thigh_b=-2 - 9 * down,
+        lean=64 * manner.reach * down, arm_a=6 + 8 * down, forearm_a=8 + 10 * down, arm_b=6 + 4 * down,
+        forearm_b=8 + 6 * down, thigh_a=-2 - 9 * down, shin_a=-2 - 7 * down, thigh_b=-2 - 9 * down,
         shin_b=-2 - 7 * down, nod=18 * down,
     )  # fmt: skip
 
