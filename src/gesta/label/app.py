@@ -165,7 +165,8 @@ def _add_media(app: FastAPI, store: Store, media: Media, *, cutters: ThreadPoolE
             raise HTTPException(404, f"no item {item_id!r}")
         return question_of(row)
 
-    @app.api_route("/media/{item_id:path}.mp4", methods=["GET", "HEAD"], response_class=FileResponse)
+    @app.head("/media/{item_id:path}.mp4", include_in_schema=False)
+    @app.get("/media/{item_id:path}.mp4", response_class=FileResponse)
     async def clip(item_id: str) -> FileResponse:
         """The item's clip: muted H.264, with HTTP ranges."""
         # Cutting takes seconds: it has threads of its own, so that tasks and answers never wait for it.

@@ -20,7 +20,7 @@ from gesta.tables import Json, sha256_of_json
 Habits = Mapping[str, Mapping[str, float]]
 """Probability of each answer, by the true answer."""
 
-CONNECT_RETRIES = 5
+CONNECT_RETRIES = 3
 TIMEOUT_S = 60.0
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from gesta.label import Rules, load_items, next_task, open_store
-from gesta.label.answers import Answer, cast_votes
+from gesta.label.answers import Answer, WorkerBarred, cast_votes
 from gesta.label.store import Store
 from gesta.label.supply import Task
-from gesta.schema import BadInput, Gold
+from gesta.schema import BadInput, Gold, TrustRule
 
 from .conftest import WorkFolder, write
 
@@ -78,14 +78,14 @@ def test_a_task_is_twenty_questions_with_two_gold_and_mixed_classes(
     write(work, "gold", [Gold(item_id=item_id, answer="yes") for item_id in sorted(gold)])
     desk = desk_of(work)
     places = set()
-    for worker in ("ann", "bob", "cat"):
+    for worker in ("ann", "bob", "cat", "dan", "eve", "fay"):
         task = desk.ask(worker)
         ids = [q.item_id for q in task.questions]
         assert (task.status, task.kind, len(ids), len(set(ids))) == ("task", "clip", 20, 20)
         assert len(gold & set(ids)) == 2
         assert len({q.action for q in task.questions if q.item_id not in gold}) >= 15
         places.add(tuple(i for i, item_id in enumerate(ids) if item_id in gold))
-    assert len(places) == 3, "gold stands at the same places in every task"
+    assert len(places) >= 4, "gold stands at the same places in every task"
 
 
 def test_a_short_task_has_a_smaller_share_of_gold(work_folder: WorkFolder, desk_of: type[Desk]) -> None:
@@ -106,7 +106,7 @@ def test_nobody_is_asked_twice(work_folder: WorkFolder, desk_of: type[Desk]) -> 
     write(work, "gold", [Gold(item_id=f"clip:c{n:02d}:{1 + n % 3}", answer="no") for n in range(5)])
     desk = desk_of(work)
     asked = [item_id for _ in range(10) for item_id in desk.work_off("ann", "yes")]
-    assert len(asked) == len(set(asked)) == 30
+    assert len(asked) == len(set(asked)) == 28  # 18 and 7 real ones, with 2 and 1 gold
 
 
 def test_asking_again_gives_the_same_task_until_it_is_sent(work_folder: WorkFolder, desk_of: type[Desk]) -> None:
@@ -143,9 +143,9 @@ def test_no_answer_is_asked_for_after_the_verdict(work_folder: WorkFolder, desk_
     item = "clip:c00:1"
     desk.send("a", {item: "yes"})
     desk.send("b", {item: "no"})
-    assert desk.ask("d").status == "wait", "the third answer may yet leave one wanted or two"
+    assert [desk.ask(worker).status for worker in ("d", "e")] == ["task", "wait"], "two more are wanted, c has one"
     desk.send("c", {item: "no"})
-    assert [desk.ask(worker).status for worker in ("d", "e")] == ["task", "wait"]
+    assert desk.ask("e").status == "wait", "d's answer may decide"
     desk.send("d", {item: "no"})
     assert desk.ask("e").status == "done"
 
@@ -192,27 +192,23 @@ def test_the_same_worker_may_be_given_a_question_again_that_ran_out(
 def test_a_barred_worker_gets_nothing_and_their_votes_open_items_again(
     work_folder: WorkFolder, desk_of: type[Desk]
 ) -> None:
-    work = work_folder(num_clips=48, num_classes=1)
-    gold = [f"clip:c{n:02d}:1" for n in range(8)]
-    write(work, "gold", [Gold(item_id=item_id, answer="no") for item_id in gold])
-    desk = desk_of(work)
-    real = {f"clip:c{n:02d}:1" for n in range(8, 48)}
+    work = work_folder(num_clips=44, num_classes=1)
+    gold = {f"clip:c{n:02d}:1" for n in range(8)}
+    write(work, "gold", [Gold(item_id=item_id, answer="no") for item_id in sorted(gold)])
+    desk = desk_of(work, rules=Rules(trust=TrustRule(min_gold=4)))
     for worker in ("ann", "bob"):
         while ids := [q.item_id for q in desk.ask(worker).questions]:
             desk.send(worker, {item_id: "no" if item_id in gold else "yes" for item_id in ids})
-    seen: list[str] = []
-    statuses = []
+    seen: set[str] = set()
     while (task := desk.ask("spam")).status == "task":
-        seen += [q.item_id for q in task.questions]
-        statuses.append(len(seen))
+        seen |= {q.item_id for q in task.questions}
         desk.send("spam", {q.item_id: "yes" for q in task.questions})
-    if set(gold) <= set(seen):
-        assert task.status == "barred"
-    # Their third "yes" accepted what they saw; set aside, it is wanted from somebody else.
-    again = set()
-    while ids := desk.work_off("eve", "no"):
-        again |= set(ids)
-    assert real <= again | (real - set(seen))
+    assert (task.status, len(seen - gold)) == ("barred", 36)
+    # The third "yes" had accepted them; set aside, it is wanted from somebody else, of all of them.
+    asked = {item_id for _ in range(3) for item_id in desk.work_off("eve", "no")}
+    assert seen - gold <= asked
+    with pytest.raises(WorkerBarred):
+        desk.send("spam", {"clip:c20:1": "yes"})
 
 
 def test_the_same_seed_asks_in_the_same_order(work_folder: WorkFolder, desk_of: type[Desk]) -> None:
