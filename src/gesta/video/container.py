@@ -55,8 +55,8 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
         if not container.streams:
             raise BadVideo("has a header and no streams", where=path, reason="no-frames")
         if stream is None or stream.disposition & stream.disposition.attached_pic:
-            kinds = ", ".join(sorted({other.type for other in container.streams}))
-            raise BadVideo(f"holds no video stream, only {kinds}", where=path, reason="no-video")
+            kinds = sorted({"picture" if other.type == "video" else other.type for other in container.streams})
+            raise BadVideo(f"holds no video stream, only {', '.join(kinds)}", where=path, reason="no-video")
         # One thread: the same frames in every process, and no threads left behind in forked workers.
         stream.thread_type = "NONE"
         stream.codec_context.thread_count = 1

@@ -8,6 +8,7 @@ Legend: N = number sampled.
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ def window_times(center_us: int, *, num_frames: int, stride_us: int) -> Ints:
     >>> window_times(1_000_000, num_frames=4, stride_us=200_000)
     array([ 600000,  800000, 1000000, 1200000])
     """
-    _check(num_frames=num_frames, stride_us=stride_us)
+    _check({"num_frames": num_frames, "stride_us": stride_us})
     return center_us + (np.arange(num_frames, dtype=np.int64) - num_frames // 2) * stride_us
 
 
@@ -58,7 +59,7 @@ def segment_times(start_us: int, end_us: int, *, num_segments: int, rng: random.
     >>> segment_times(0, 90, num_segments=3, rng=random.Random(7))
     array([10, 34, 72])
     """
-    _check(num_segments=num_segments)
+    _check({"num_segments": num_segments})
     if start_us >= end_us:
         raise BadInput(f"the stretch from {start_us} to {end_us} us is empty", mend="Want start < end")
     return start_us + _one_a_part(end_us - start_us, num_segments, rng)
@@ -74,7 +75,7 @@ def window_frames(center: int, *, num_total: int, num_frames: int, stride: int) 
     >>> window_frames(2, num_total=100, num_frames=4, stride=2)
     array([0, 0, 2, 4])
     """
-    _check(num_total=num_total, num_frames=num_frames, stride=stride)
+    _check({"num_total": num_total, "num_frames": num_frames, "stride": stride})
     return np.clip(center + (np.arange(num_frames, dtype=np.int64) - num_frames // 2) * stride, 0, num_total - 1)
 
 
@@ -88,7 +89,7 @@ def strided_frames(start: int, *, num_total: int, num_frames: int, stride: int) 
     >>> strided_frames(5, num_total=8, num_frames=4, stride=2)
     array([5, 7, 1, 3])
     """
-    _check(num_total=num_total, num_frames=num_frames, stride=stride)
+    _check({"num_total": num_total, "num_frames": num_frames, "stride": stride})
     if not 0 <= start < num_total:
         raise BadInput(f"start={start} is no frame of {num_total}", mend=f"Want 0 to {num_total - 1}")
     return (start + np.arange(num_frames, dtype=np.int64) * stride) % num_total
@@ -100,7 +101,7 @@ def random_start(*, num_total: int, num_frames: int, stride: int, rng: random.Ra
     Raises:
         BadInput: `num_total`, `num_frames` or `stride` is below 1.
     """
-    _check(num_total=num_total, num_frames=num_frames, stride=stride)
+    _check({"num_total": num_total, "num_frames": num_frames, "stride": stride})
     return rng.randrange(max(1, num_total - (num_frames - 1) * stride))
 
 
@@ -128,7 +129,7 @@ def segment_frames(*, num_total: int, num_segments: int, rng: random.Random | No
     >>> segment_frames(num_total=300, num_segments=3, rng=None)
     array([ 50, 150, 250])
     """
-    _check(num_total=num_total, num_segments=num_segments)
+    _check({"num_total": num_total, "num_segments": num_segments})
     return _one_a_part(num_total, num_segments, rng)
 
 
@@ -143,7 +144,7 @@ def _one_a_part(length: int, num_parts: int, rng: random.Random | None) -> Ints:
     )
 
 
-def _check(**counts: int) -> None:
+def _check(counts: Mapping[str, int]) -> None:
     for name, value in counts.items():
         if value < 1:
             raise BadInput(f"{name}={value}", mend="Want at least 1")
