@@ -114,12 +114,16 @@ def assign_splits(
     ids = sorted(num_groups)
     lacks = dict(zip(ids, quotas([num_groups[class_id] for class_id in ids], shares), strict=True))
     room = quotas([len(order)], shares)[0]
+    groups_with: dict[int, list[str]] = defaultdict(list)
+    for group in order:
+        for class_id in classes_of_group[group]:
+            groups_with[class_id].append(group)
     split_of: dict[str, int] = {}
     left = dict(num_groups)
     while left:
         rarest = min(left, key=lambda class_id: (left[class_id], class_id))
-        for group in order:
-            if group in split_of or rarest not in classes_of_group[group]:
+        for group in groups_with[rarest]:
+            if group in split_of:
                 continue
             split = max(range(3), key=lambda s: (lacks[rarest][s], shares[s] > 0, room[s], -s))
             split_of[group] = split
@@ -130,7 +134,7 @@ def assign_splits(
         left = {class_id: count for class_id, count in left.items() if count > 0}
     for group in order:
         split_of.setdefault(group, 0)
-    _repair(split_of, order, classes_of_group, shares)
+    _repair(split_of, groups_with, classes_of_group, shares)
     return {group: SPLITS[split_of[group]] for group in sorted(split_of)}
 
 
@@ -140,7 +144,7 @@ def _place(group: str, *, seed: int) -> str:
 
 def _repair(
     split_of: dict[str, int],
-    order: Sequence[str],
+    groups_with: Mapping[int, Sequence[str]],
     classes_of_group: Mapping[str, frozenset[int]],
     shares: Sequence[float],
 ) -> None:
@@ -166,10 +170,10 @@ def _repair(
         for target in needed:
             if total[class_id] < MIN_GROUPS or holds[class_id, target]:
                 continue
-            movable = [g for g in order if class_id in classes_of_group[g] and lacking(g, target) > 0]
-            if not movable:
+            # Of equals, `max` gives the first: the groups of a class stand in the order of their keyed hashes.
+            best = max(groups_with[class_id], key=lambda group: lacking(group, target))
+            if lacking(best, target) <= 0:
                 continue
-            best = max(movable, key=lambda group: (lacking(group, target), -order.index(group)))
             for other in classes_of_group[best]:
                 holds[other, split_of[best]] -= 1
                 holds[other, target] += 1
