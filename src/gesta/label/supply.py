@@ -205,7 +205,7 @@ def _mix_classes(free: Sequence[tuple[str, int]], *, limit: int, rng: random.Ran
     """At most `limit` ids: one of each class in turn, the classes in random order, each in the order given.
 
     >>> _mix_classes([("a", 1), ("b", 1), ("c", 2)], limit=2, rng=random.Random(0))
-    ['c', 'a']
+    ['a', 'c']
     """
     by_class: dict[int, deque[str]] = {}
     for item_id, class_id in free:
