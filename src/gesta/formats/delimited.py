@@ -48,7 +48,7 @@ def read_lines(path: Path) -> pl.DataFrame:
     return frame.select(pl.col("line").cast(pl.Int64), "text").filter(pl.col("text").str.strip_chars() != "")
 
 
-def read_cells(path: Path, *, max_cells: int) -> pl.DataFrame:
+def read_cells(path: Path, *, max_cells: int, max_lines: int | None = None) -> pl.DataFrame:
     """Columns `line`, `num_cells` and `cell_0` ... of a comma-separated file; cells are text, null past a line's end.
 
     Quotes are read as in RFC 4180, but no cell spans lines: none of the formats here has such cells, and so an
@@ -56,22 +56,23 @@ def read_cells(path: Path, *, max_cells: int) -> pl.DataFrame:
 
     Args:
         max_cells: how many `cell_...` columns to give; `num_cells` counts all that a line has.
+        max_lines: how many lines to give, from the first; None = all.
     Raises:
         BadInput: there is no such file, or it cannot be read.
         BadRow: a line is not UTF-8, or its quotes do not pair.
     """
-    lines = read_lines(path)
+    lines = read_lines(path).head(max_lines) if max_lines is not None else read_lines(path)
     has_quote = lines["text"].str.contains('"', literal=True)
-    plain = lines.filter(~has_quote).select("line", pl.col("text").str.split(",").alias("cells"))
-    quoted = lines.filter(has_quote)
-    rows = [_split_quoted(text, path=path, line=line) for line, text in quoted.iter_rows()]
-    parsed = pl.DataFrame({"line": quoted["line"], "cells": pl.Series(rows, dtype=pl.List(pl.String))})
-    both = pl.concat([plain, parsed]).sort("line")
-    return both.select(
+    cells = pl.col("text").str.split(",")
+    plain = lines.filter(~has_quote).select(
         "line",
-        pl.col("cells").list.len().cast(pl.Int64).alias("num_cells"),
-        *(pl.col("cells").list.get(i, null_on_oob=True).alias(f"cell_{i}") for i in range(max_cells)),
+        cells.list.len().cast(pl.Int64).alias("num_cells"),
+        *(cells.list.get(i, null_on_oob=True).alias(f"cell_{i}") for i in range(max_cells)),
     )
+    quoted = [(line, _split_quoted(text, path=path, line=line)) for line, text in lines.filter(has_quote).iter_rows()]
+    columns = {"line": [line for line, _ in quoted], "num_cells": [len(row) for _, row in quoted]}
+    texts = {f"cell_{i}": [row[i] if i < len(row) else None for _, row in quoted] for i in range(max_cells)}
+    return pl.concat([plain, pl.DataFrame({**columns, **texts}, schema=plain.schema)]).sort("line")
 
 
 def _split_quoted(text: str, *, path: Path, line: int) -> list[str]:

@@ -17,7 +17,7 @@ def annotation_format_of(path: Path) -> Literal["kinetics", "ava"]:
     Raises:
         BadInput: there is no such file, it cannot be read, it is empty, or it is neither.
     """
-    first = read_cells(path, max_cells=len(HEADER)).head(1)
+    first = read_cells(path, max_cells=len(HEADER), max_lines=1)
     if not first.height:
         raise BadInput("the file is empty", where=path, mend="Want a Kinetics csv or an AVA csv")
     cells = [str(cell).strip() for cell in first.row(0)[2:] if cell is not None]
