@@ -64,6 +64,7 @@ def render_world(
     was_current = _is_done(folder, plans, provenance)
     if not was_current:
         _refuse_strangers(folder, plans)
+        _delete_half_written(folder / "videos")
         write_text(folder / "actions.txt", "".join(f"{name}\n" for name in ACTIONS))
         numbers = _videos_frame(plans)
         tables = map_shards(
@@ -110,6 +111,12 @@ def _refuse_strangers(folder: Path, plans: Sequence[VideoPlan]) -> None:
             raise Refused(
                 "the folder holds videos of another world", where=path, mend="Delete the folder or name another one"
             )
+
+
+def _delete_half_written(videos: Path) -> None:
+    """What a killed run left under temporary names: later stages would take it for videos."""
+    for path in videos.glob(".*.tmp.*"):
+        path.unlink()
 
 
 def _videos_frame(plans: Sequence[VideoPlan]) -> pl.DataFrame:

@@ -80,6 +80,7 @@ def test_a_second_run_does_nothing_and_a_lost_file_is_made_again(tmp_path: Path)
     assert render_world(tmp_path, seed=1, num_videos=8, workers=1, on_rows=counted.append).was_current
     assert counted == []
     next((tmp_path / "videos").glob("*.mp4")).unlink()
+    (tmp_path / "videos" / ".killed-abc.tmp.mp4").write_bytes(b"half a video")
     assert not render_world(tmp_path, seed=1, num_videos=8, workers=1, on_rows=counted.append).was_current
     assert sum(counted) == 8
     assert bytes_of(tmp_path) == before
