@@ -46,7 +46,9 @@ def command(
 
     if dry_run:
         plan = plan_train(release, recipe=recipe)
-        text = "train: would learn {num_classes} classes from {num_samples:,} key-frames with {num_persons:,} persons "
+        text = (
+            "train: would learn {num_classes} classes from {num_key_frames:,} key-frames with {num_persons:,} persons "
+        )
         text += "in {epochs} epochs; {num_rejected:,} key-frames have nobody"
         return finish_json(plan) if as_json else click.echo(text.format(**plan))
     with progress("train", total=find_recipe(recipe).epochs) as advance:

@@ -32,8 +32,8 @@ def draw_person(
     height, width = frame_HWC.shape[:2]
     color = COLORS_RGB[person_id % len(COLORS_RGB)]
     # Thickness and text grow with the frame: legible at 192 pixels and not a poster at 1080.
-    thick = max(1, round(min(height, width) / 240))
-    scale = max(0.33, min(height, width) / 720)
+    thick = max(1, round(min(height, width) / 300))
+    scale = max(0.3, min(height, width) / 1000)
     low = round(box[0] * width), round(box[1] * height)
     high = min(width - 1, round(box[2] * width)), min(height - 1, round(box[3] * height))
     cv2.rectangle(frame_HWC, low, high, color, thick)

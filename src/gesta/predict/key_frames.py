@@ -101,7 +101,9 @@ def score_key_frames(
     loaded = load_checkpoint(checkpoint)
     release_hash(release)
     check_classes(loaded, read_table(release, "label_map")["class_id"].to_list(), where=release)
-    samples, _ = read_samples(release, split=split, class_ids=loaded.class_ids, persons=persons)
+    samples, _ = read_samples(
+        release, split=split, class_ids=loaded.class_ids, persons=persons, clip=loaded.recipe.clip
+    )
     place = pick_device(device)
     rows: list[Detection] = []
     with threads_in_use(threads) as num_threads:

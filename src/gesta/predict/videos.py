@@ -33,6 +33,7 @@ from gesta.tables import (
 from gesta.train.checkpoints import Checkpoint, load_checkpoint, model_of
 from gesta.train.devices import pick_device, threads_in_use
 from gesta.train.store import see
+from gesta.train.views import group_persons
 from gesta.video import PacketIndex, VideoFacts, index_packets, iter_frames, probe, read_frames, write_video
 
 DETECT_RATE = 5.0
@@ -132,7 +133,11 @@ def score_tracks(
             if here:
                 frames_THWC = read_frames(video, recipe.clip.times_us(time_us), index=index)
                 boxes_N4 = np.array([box for _, box in here])
-                yield time_us, start_us, stop_us, here, see(frames_THWC, boxes_N4, clip=recipe.clip, spec=PLAIN)
+                for group in group_persons(
+                    boxes_N4, frame_width_px=facts.width_px, frame_height_px=facts.height_px, spec=recipe.clip
+                ):
+                    seen = see(frames_THWC, boxes_N4[list(group)], clip=recipe.clip, spec=PLAIN)
+                    yield time_us, start_us, stop_us, [here[number] for number in group], seen
 
     scored, left = [], clips()
     while batch := list(islice(left, CLIPS_PER_BATCH)):
@@ -145,7 +150,7 @@ def score_tracks(
                 )
                 for (who, box), scores_K in zip(here, scores_NK, strict=True)
             ]  # fmt: skip
-    return scored
+    return sorted(scored, key=lambda row: (row.time_us, row.person_id))
 
 
 def _persons_json(tracks: Tracks, scored: Sequence[Scored], *, checkpoint: Checkpoint, min_score: float) -> list[Json]:

@@ -43,7 +43,7 @@ from gesta.train.batches import Batch, batch_numbers, batches, normalise
 from gesta.train.checkpoints import Checkpoint, load_checkpoint, save_checkpoint, versions
 from gesta.train.devices import autocast, pick_device, pick_precision, seeded, threads_in_use
 from gesta.train.recipes import Recipe, find_recipe
-from gesta.train.samples import read_classes, read_samples, release_hash
+from gesta.train.samples import num_key_frames, read_classes, read_samples, release_hash
 from gesta.train.store import ClipStore, open_store
 
 Line = dict[str, Json]
@@ -166,7 +166,8 @@ def run_train(
     numbers: dict[str, Json] = {
         "recipe": chosen.name,
         "classes": len(classes),
-        "num_samples": len(store.samples),
+        "num_key_frames": num_key_frames(store.samples),
+        "num_views": len(store.samples),
         "num_persons": sum(len(sample.person_ids) for sample in store.samples),
         "epochs": state.epoch,
         "loss": state.lines[-1]["loss"],
@@ -196,10 +197,11 @@ def plan_train(release: Path, *, recipe: str | Recipe = "roi_r3d_tiny_world") ->
     classes = read_classes(release)
     refuse_flip_of_sides(classes, recipe=chosen)
     ids = [row.class_id for row in classes]
-    samples, rejects = read_samples(release, split="train", class_ids=ids, persons=chosen.persons)
+    samples, rejects = read_samples(release, split="train", class_ids=ids, persons=chosen.persons, clip=chosen.clip)
     return {
         "num_classes": len(classes),
-        "num_samples": len(samples),
+        "num_key_frames": num_key_frames(samples),
+        "num_views": len(samples),
         "num_persons": sum(len(sample.person_ids) for sample in samples),
         "num_rejected": len(rejects),
         "epochs": chosen.epochs,
@@ -220,7 +222,7 @@ def _finished(out: Path, fingerprint: str) -> dict[str, Json] | None:
 def _summary(numbers: Mapping[str, Json], *, rejects: Mapping[str, int], was_current: bool) -> StageSummary:
     return StageSummary(
         stage="train",
-        kept=int(str(numbers["num_samples"])),
+        kept=int(str(numbers["num_key_frames"])),
         rejected=rejects,
         outputs=("model.pt", "log.jsonl", "train.json"),
         was_current=was_current,
@@ -243,6 +245,7 @@ def _open(
         class_ids=[row.class_id for row in classes],
         persons=recipe.persons,
         unasked_weight=recipe.unasked_weight,
+        clip=recipe.clip,
     )
     store, unread = open_store(
         samples,

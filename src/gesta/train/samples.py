@@ -5,6 +5,7 @@ Shapes: N persons of a key-frame, K classes in the order of the label map.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import polars as pl
 
 from gesta.schema import BadInput, LabelClass, Reject, UnknownName
 from gesta.tables import read_table, rows_of, sha256_of_file
+from gesta.train.views import ClipSpec, group_persons
 
 PERSONS = ("detected", "labelled")
 """Whose boxes a sample holds: every person the detector tracked there, or those with an accepted label only."""
@@ -69,8 +71,11 @@ def read_samples(
     class_ids: Sequence[int],
     persons: str = "detected",
     unasked_weight: float = 1.0,
+    clip: ClipSpec | None = None,
 ) -> tuple[list[Sample], list[Reject]]:
     """The split's key-frames in the order of clip and time, and those without a person as rejects ("no-person").
+
+    With `clip`, a key-frame whose persons do not fit into one view gives a sample a view.
 
     A person's target for a class is 1 with an accepted label and else 0. A 0 is sure where workers were asked about
     the class (the clip was kept for it) or where the person is known to do something else; an unlabelled person may
@@ -82,6 +87,7 @@ def read_samples(
         class_ids: the classes, in the order of the targets' columns.
         persons: one of `PERSONS`.
         unasked_weight: 0 to 1.
+        clip: what the model is shown; None = all persons of a key-frame in one sample.
     Raises:
         UnknownName: `persons` or `split` is none of the choices, or the release has no clip of that split.
         MissingTable: the folder lacks a table of a release.
@@ -91,7 +97,7 @@ def read_samples(
     splits = read_table(release, "splits")
     if split not in set(splits["split"]):
         raise UnknownName(what="split", name=split, choices=set(splits["split"]), where=release)
-    paths = dict(read_table(release, "videos").select("video_id", "path").iter_rows())
+    videos = {row["video_id"]: row for row in read_table(release, "videos").iter_rows(named=True)}
     in_split = splits.filter(pl.col("split") == split)["clip_id"].to_list()
     key_frames = read_table(release, "key_frames").filter(pl.col("clip_id").is_in(in_split))
     labels = read_table(release, "box_labels").filter(pl.col("verdict") == "accepted")
@@ -102,25 +108,48 @@ def read_samples(
     samples, rejects = [], []
     for row in key_frames.sort("clip_id", "timestamp_us").iter_rows(named=True):
         key = (row["clip_id"], row["timestamp_us"])
-        if key not in boxes_of or row["video_id"] not in paths:
-            reason = "no-person" if row["video_id"] in paths else "no-video"
+        if key not in boxes_of or row["video_id"] not in videos:
+            reason = "no-person" if row["video_id"] in videos else "no-video"
             detail = f"key-frame at {row['timestamp_us']} us has no {persons} person"
             rejects.append(
                 Reject(stage="train", reason=reason, video_id=row["video_id"], clip_id=row["clip_id"], detail=detail)
             )
             continue
-        samples.append(
-            _sample(
-                row,
-                boxes=boxes_of[key],
-                labels=labels_of.get(key),
-                asked=set(asked_of.get(row["clip_id"], ())),
-                path=release / paths[row["video_id"]],
-                class_ids=class_ids,
-                unasked_weight=unasked_weight,
-            )
+        video = videos[row["video_id"]]
+        sample = _sample(
+            row,
+            boxes=boxes_of[key],
+            labels=labels_of.get(key),
+            asked=set(asked_of.get(row["clip_id"], ())),
+            path=release / video["path"],
+            class_ids=class_ids,
+            unasked_weight=unasked_weight,
         )
+        if clip is None:
+            samples.append(sample)
+        else:
+            samples += _views(sample, clip, width_px=video["width_px"], height_px=video["height_px"])
     return samples, rejects
+
+
+def num_key_frames(samples: Sequence[Sample]) -> int:
+    """How many key-frames the samples are of."""
+    return len({(sample.clip_id, sample.timestamp_us) for sample in samples})
+
+
+def _views(sample: Sample, clip: ClipSpec, *, width_px: int, height_px: int) -> list[Sample]:
+    groups = group_persons(sample.boxes_N4, frame_width_px=width_px, frame_height_px=height_px, spec=clip)
+    return [
+        dataclasses.replace(
+            sample,
+            person_ids=tuple(sample.person_ids[number] for number in group),
+            boxes_N4=sample.boxes_N4[list(group)],
+            scores_N=sample.scores_N[list(group)],
+            targets_NK=sample.targets_NK[list(group)],
+            weights_NK=sample.weights_NK[list(group)],
+        )
+        for group in groups
+    ]
 
 
 def _persons_found(release: Path, labels: pl.DataFrame) -> pl.DataFrame:

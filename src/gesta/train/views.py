@@ -25,8 +25,9 @@ class ClipSpec:
     """The preprocessing of a model: `num_frames` frames `stride_us` apart around the key-frame, one part of the frame.
 
     The view is the persons' common rectangle widened on each side by `context_frac` of its longer side, then grown
-    to the shape of `height_px` by `width_px`: small persons are seen near, several persons together. Time counts in
-    microseconds, so that clips of 24 and 30 frames a second give the same instants.
+    to the shape of `height_px` by `width_px`: small persons are seen near, several persons together,
+    as long as each is `least_person_frac` of the view's height or more; a crowd is seen in several views. Time counts
+    in microseconds, so that clips of 24 and 30 frames a second give the same instants.
 
     Source: 2 s around the key-frame as in SlowFast on AVA (Feichtenhofer et al. 2019, section 5: 32 frames at
     stride 2); mean and deviation of ImageNet as in torchvision; the view is ours.
@@ -37,6 +38,7 @@ class ClipSpec:
     height_px: int = 96
     width_px: int = 96
     context_frac: float = 0.25
+    least_person_frac: float = 0.25
     mean_rgb: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std_rgb: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
@@ -106,6 +108,40 @@ def view_of(
         width_px=float(width_px),
         height_px=float(height_px),
     )
+
+
+def group_persons(
+    boxes_N4: Floats, *, frame_width_px: int, frame_height_px: int, spec: ClipSpec
+) -> list[tuple[int, ...]]:
+    """Which persons share a view: every person once, in order; as few views as joining near ones step by step gives.
+
+    Two groups may join while the shortest person's box is `spec.least_person_frac` of the common view's height; of all
+    pairs that may, the one with the lowest view joins first.
+
+    >>> boxes = np.array([[0.0, 0.0, 0.02, 0.1], [0.9, 0.9, 0.95, 1.0], [0.03, 0.0, 0.05, 0.1]])
+    >>> group_persons(boxes, frame_width_px=1000, frame_height_px=1000, spec=ClipSpec())
+    [(0, 2), (1,)]
+    """
+
+    def height_px(group: tuple[int, ...]) -> float:
+        view = view_of(boxes_N4[list(group)], frame_width_px=frame_width_px, frame_height_px=frame_height_px, spec=spec)
+        shortest_px = float((boxes_N4[list(group), 3] - boxes_N4[list(group), 1]).min()) * frame_height_px
+        return view.height_px if shortest_px >= spec.least_person_frac * view.height_px else float("inf")
+
+    everybody = tuple(range(len(boxes_N4)))
+    if not everybody or height_px(everybody) < float("inf"):
+        return [everybody]
+    groups: list[tuple[int, ...]] = [(number,) for number in everybody]
+    # The view of a pair does not change until one of the two joins another, so heights are kept between steps.
+    heights = {(one, two): height_px(one + two) for place, one in enumerate(groups) for two in groups[place + 1 :]}
+    while heights and min(heights.values()) < float("inf"):
+        one, two = min(heights, key=lambda pair: (heights[pair], pair))
+        joined = tuple(sorted(one + two))
+        groups = [group for group in groups if group not in (one, two)]
+        heights = {pair: value for pair, value in heights.items() if not {one, two} & set(pair)}
+        heights |= {(group, joined): height_px(tuple(sorted(group + joined))) for group in groups}
+        groups.append(joined)
+    return sorted(groups)
 
 
 def cut_view(frames_THWC: Uint8s, *, view: View, height_px: int, width_px: int) -> Uint8s:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gesta.train.views import GREY, ClipSpec, View, boxes_in_view, cut_view, view_of
+from gesta.train.views import GREY, ClipSpec, View, boxes_in_view, cut_view, group_persons, view_of
 
 SPEC = ClipSpec(height_px=64, width_px=64, context_frac=0.25)
 
@@ -52,3 +52,22 @@ def test_the_instants_do_not_know_of_frames():
 def test_nonsense_is_refused():
     with pytest.raises(ValueError, match="positive sizes"):
         ClipSpec(num_frames=0)
+
+
+@given(seed=st.integers(0, 1000), number=st.integers(1, 9))
+def test_everybody_is_in_one_view_and_large_enough_there_unless_alone(seed, number):
+    rng = np.random.default_rng(seed)
+    low = rng.uniform(0, 0.8, (number, 2))
+    boxes = np.concatenate((low, low + rng.uniform(0.03, 0.2, (number, 2))), axis=1)
+    groups = group_persons(boxes, frame_width_px=640, frame_height_px=360, spec=SPEC)
+    assert sorted(person for group in groups for person in group) == list(range(number))
+    for group in groups:
+        mine = boxes[list(group)]
+        view = view_of(mine, frame_width_px=640, frame_height_px=360, spec=SPEC)
+        heights = (mine[:, 3] - mine[:, 1]) * 360 / view.height_px
+        assert len(group) == 1 or heights.min() >= SPEC.least_person_frac
+
+
+def test_persons_who_are_tall_in_the_frame_stay_together():
+    boxes = np.array([[0.0, 0.2, 0.2, 0.9], [0.7, 0.2, 0.9, 0.9]])
+    assert group_persons(boxes, frame_width_px=256, frame_height_px=192, spec=SPEC) == [(0, 1)]
