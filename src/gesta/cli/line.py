@@ -8,12 +8,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import click
+import polars as pl
 
 from gesta.cli.progress import progress
 from gesta.schema import GestaError
 from gesta.tables import Json, StageSummary, read_table, write_json
+
+if TYPE_CHECKING:
+    from gesta.train import Recipe
 
 Advance = Callable[[int], None]
 
@@ -30,10 +35,11 @@ class LinePlan:
     rate: float
     clip_s: float
     windows_per_video: int
-    unmatched: str
+    unmatched: Literal["reject", "all"]
     version: str
     name: str
-    recipe: str
+    recipe: str | Recipe
+    fractions: tuple[float, float, float]
     seed: int
     workers: int | None
 
@@ -46,6 +52,16 @@ class LinePlan:
     def model(self) -> Path:
         """The trained model."""
         return self.work / "model" / "model.pt"
+
+    @property
+    def scores(self) -> Path:
+        """The folder of detections and metrics."""
+        return self.work / "scores"
+
+    @property
+    def predictions(self) -> Path:
+        """The folder of predictions on whole videos."""
+        return self.work / "predictions"
 
 
 class Journal:
@@ -82,7 +98,7 @@ def journal(work: Path, *, quiet: bool) -> Iterator[Journal]:
 def find_candidates(plan: LinePlan, log: Journal) -> None:
     """Run import, mine and detect."""
     from gesta.detect import run_detect
-    from gesta.import_ import run_import_folder
+    from gesta.import_.folder import run_import_folder
     from gesta.mine import run_mine
 
     log.run(
@@ -136,7 +152,12 @@ def make_release(plan: LinePlan, log: Journal) -> None:
         lambda advance: run_curate(plan.work, seed=plan.seed, workers=plan.workers, on_rows=advance),
         total=len(read_table(plan.work, "clips")),
     )
-    log.run("release", lambda advance: run_release(plan.work, version=plan.version, seed=plan.seed, name=plan.name))
+    log.run(
+        "release",
+        lambda advance: run_release(
+            plan.work, version=plan.version, seed=plan.seed, name=plan.name, fractions=plan.fractions
+        ),
+    )
     log.run("stats", lambda advance: run_stats(plan.release))
 
 
@@ -151,9 +172,50 @@ def train_model(plan: LinePlan, log: Journal) -> None:
             plan.release, out=plan.model.parent, recipe=recipe, seed=plan.seed, on_epoch=lambda line: advance(1)
         )
 
-    log.run("train", train, total=recipe.num_epochs)
+    log.run("train", train, total=recipe.epochs)
 
 
-def as_json(summaries: Sequence[StageSummary]) -> list[Json]:
+def score_model(plan: LinePlan, log: Journal, *, groundtruth: pl.DataFrame | None) -> None:
+    """Run the model on the key-frames of the test split, and evaluate.
+
+    Args:
+        groundtruth: rows as `gesta.evaluate.frame_map` takes them; None = the release's own labels.
+    """
+    from gesta.evaluate import run_evaluate
+    from gesta.predict import run_score
+
+    total = read_table(plan.release, "splits").filter(pl.col("split") == "test").height
+
+    def score(advance: Advance) -> StageSummary:
+        return run_score(plan.model, release=plan.release, split="test", out=plan.scores, on_clips=advance)
+
+    log.run("score", score, total=total)
+    log.run(
+        "evaluate",
+        lambda advance: run_evaluate(
+            release=plan.release, split="test", detections=plan.scores, groundtruth=groundtruth, out=plan.scores
+        ),
+    )
+
+
+def predict_videos(plan: LinePlan, log: Journal, *, videos: Path) -> None:
+    """Run the model on whole videos: a file, or all files of a folder."""
+    from gesta.predict import run_predict, videos_under
+
+    log.run(
+        "predict",
+        lambda advance: run_predict(
+            plan.model,
+            videos=videos,
+            out=plan.predictions,
+            detector=plan.detector,
+            weights=plan.weights,
+            on_videos=advance,
+        ),
+        total=len(videos_under(videos)),
+    )
+
+
+def as_json_list(summaries: Sequence[StageSummary]) -> list[Json]:
     """The summaries as plain JSON values."""
     return [summary.as_json() for summary in summaries]
