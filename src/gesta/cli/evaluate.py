@@ -1,0 +1,104 @@
+"""`gesta evaluate`: frame mAP and top-k."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gesta.cli.options import finish, json_option
+from gesta.cli.progress import progress
+from gesta.evaluate import release_at, run_evaluate, run_evaluate_files
+from gesta.schema import BadInput
+from gesta.tables import StageSummary
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command("evaluate")
+@click.argument("work", required=False, type=click.Path(file_okay=False, exists=True, path_type=Path))
+@click.option("--groundtruth", type=_FILE, help="Ground truth, csv in AVA's layout.")
+@click.option("--detections", type=_FILE, help="Detections: csv in AVA's layout, or a table (a file or its folder).")
+@click.option("--label-map", type=_FILE, help="Classes that count, with --groundtruth.")
+@click.option("--model", type=_FILE, help="Checkpoint that is run on the split's key-frames first.")
+@click.option("--split", default="test", show_default=True, help="Part of the release: train, val or test.")
+@click.option("--iou", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Least overlap of a hit.")
+@click.option(
+    "--cap", type=click.IntRange(min=0), default=50, show_default=True, help="Detections a key-frame; 0 = all."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Chance for the chance level.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default=None,
+    help="Folder of the results.  [default: WORK/scores/SPLIT, or beside the detections]",
+)  # fmt: skip
+@json_option
+def command(
+    *, work: Path | None, groundtruth: Path | None, detections: Path | None, label_map: Path | None,
+    model: Path | None, split: str, iou: float, cap: int, seed: int, out: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Score detections against ground truth as the official AVA program does.
+
+    WORK is a work folder (its newest release is taken) or a release; without it, --groundtruth and --label-map name
+    files. Writes metrics.json and class_scores, and prints average precision class by class. Chance is what the same
+    boxes score with random confidences.
+
+    \b
+    Example:
+      gesta evaluate work --model work/model/model.pt --split test
+      gesta evaluate --groundtruth gt.csv --detections det.csv --label-map map.pbtxt
+    """
+    if work is not None:
+        home = release_at(work)
+        target = out or _home_of(home) / "scores" / split
+        summary = _of_release(
+            home, target, model=model, detections=detections, split=split, iou=iou, cap=cap, seed=seed
+        )
+    else:
+        if groundtruth is None or detections is None or label_map is None:
+            raise BadInput("nothing to score", mend="Name WORK, or --groundtruth, --detections and --label-map")
+        target = out or detections.with_name(f"{detections.stem}-scores")
+        summary = run_evaluate_files(
+            groundtruth=groundtruth, detections=detections, label_map=label_map, out=target, iou=iou, cap=cap, seed=seed
+        )
+    if not as_json:
+        _print_classes(json.loads((target / "metrics.json").read_bytes()))
+    finish(summary, as_json=as_json)
+
+
+def _home_of(release: Path) -> Path:
+    """The work folder of WORK/releases/VERSION; beside a release that lies elsewhere."""
+    return release.parent.parent if release.parent.name == "releases" else release.parent
+
+
+def _of_release(
+    release: Path,
+    out: Path,
+    *,
+    model: Path | None,
+    detections: Path | None,
+    split: str,
+    iou: float,
+    cap: int,
+    seed: int,
+) -> StageSummary:
+    if (model is None) == (detections is None):
+        raise BadInput("want one of --model and --detections", mend="Name a checkpoint, or the detections it made")
+    if model is not None:
+        from gesta.predict import run_score
+
+        with progress("score", total=None) as advance:
+            run_score(model, release=release, out=out, split=split, on_clips=advance)
+    found = detections if detections is not None else out
+    return run_evaluate(release=release, detections=found, out=out, split=split, iou=iou, cap=cap, seed=seed)
+
+
+def _print_classes(metrics: dict[str, Any]) -> None:
+    click.echo(f"{'class':<44} {'AP':>8} {'labels':>8} {'found':>8}")
+    for row in metrics["classes"]:
+        ap = "-" if row["average_precision"] is None else f"{row['average_precision']:.4f}"
+        click.echo(f"{row['name'][:44]:<44} {ap:>8} {row['num_groundtruth']:>8,} {row['num_detections']:>8,}")
+    shown = [("mean AP", "mean_ap"), ("chance", "chance_map"), ("top-1", "top1"), ("top-5", "top5")]
+    known = [f"{name} {metrics[key]:.4f}" for name, key in shown if metrics.get(key) is not None]
+    click.echo(", ".join(known) or "no ground truth")
