@@ -23,7 +23,7 @@ from gesta.schema import TrustRule
 )  # fmt: skip
 @json_option
 def command(work: Path, min_gold: int, min_accuracy: float, as_json: bool) -> None:
-    r"""Turn the votes of WORK into verdicts on clips and boxes, and judge the workers.
+    """Turn the votes of WORK into verdicts on clips and boxes, and judge the workers.
 
     A clip's action is accepted at 3 positives of at most 5 votes, stopping as soon as one answer has been given 3
     times; a boxed person's at 2 of 3. Votes count in order of arrival until the verdict stands; votes of workers who

@@ -33,7 +33,7 @@ def command(
     cluster: str | None,
     as_json: bool,
 ) -> None:
-    r"""Find clips of WORK that show the same footage, and keep one clip a video and action.
+    """Find clips of WORK that show the same footage, and keep one clip a video and action.
 
     Copies are found though they were re-encoded, cropped, resized, mirrored or made part of a compilation: frames are
     compared by their features, then the clips that look alike are laid over each other and what moves in them must

@@ -46,7 +46,7 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    r"""Find the people in WORK's clips, link them into tracks and choose each clip's key-frame.
+    """Find the people in WORK's clips, link them into tracks and choose each clip's key-frame.
 
     Reads `clips` and `videos`; writes `boxes`, `tracks` and `key_frames`. The key-frame is the frame of the highest
     person confidence at least a second from either end of the clip. hog needs no weights and sees upright people;

@@ -24,7 +24,7 @@ OTHERS = ("run", "demo", "world", "train-detector", "tables")
 EXTRA_OF = {
     "av": "video", "cv2": "video", "onnxruntime": "detect", "fastapi": "label", "uvicorn": "label",
     "starlette": "label", "sqlalchemy": "label", "httpx": "label", "torch": "train", "torchvision": "train",
-    "ray": "cluster", "jinja2": "report", "matplotlib": "report", "PIL": "report",
+    "ray": "cluster", "jinja2": "report", "PIL": "report",
 }  # fmt: skip
 """Which extra brings a module, for the message when it is not there."""
 
@@ -47,9 +47,8 @@ class Verbs(click.Group):
         """Two lists: the line, and the rest."""
         for title, names in (("The line", LINE), ("Beside the line", OTHERS)):
             commands = [(name, self.get_command(ctx, name)) for name in names]
-            limit = formatter.width - 6 - max(len(name) for name in names)
             with formatter.section(title):
-                formatter.write_dl([(n, c.get_short_help_str(limit)) for n, c in commands if c is not None])
+                formatter.write_dl([(n, c.get_short_help_str(limit=200)) for n, c in commands if c is not None])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; a `GestaError`, or a missing extra, becomes one line on standard error and exit code 2.
