@@ -20,23 +20,23 @@ RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
 BEGIN, END = "<!-- made by tools/make_docs.py: begin -->", "<!-- made by tools/make_docs.py: end -->"
 
 
-def _helps(command: click.Command, path: str) -> Iterator[tuple[str, str]]:
-    context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
-    yield path, command.get_help(context)
+def _helps(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[tuple[str, str]]:
+    settings = {"max_content_width": 100, "terminal_width": 100, "help_option_names": ["-h", "--help"]}
+    context = click.Context(command, info_name=name, parent=parent, **settings)
+    yield context.command_path, command.get_help(context)
     if isinstance(command, click.Group):
-        for name in command.list_commands(context):
-            child = command.get_command(context, name)
+        for child_name in command.list_commands(context):
+            child = command.get_command(context, child_name)
             if child is not None:
-                yield from _helps(child, f"{path} {name}")
+                yield from _helps(child, child_name, context)
 
 
 def cli_page() -> str:
     """The command reference: each command's `--help`, in the line's order."""
     parts = [
         "# Commands\n",
-        "Made from `--help` by `make docs`; a test keeps it so. Exit codes: 0 done; 1 checked and found wanting",
-        "(`release --verify`); 2 something you can mend: one line says what, where and how (`GESTA_DEBUG=1` shows",
-        "where in the program).\n",
+        "Made from `--help` by `make docs`; a test keeps it so. Exit codes: 0 done; 2 something you can mend: one",
+        "line on standard error says what, where and how (`GESTA_DEBUG=1` shows where in the program).\n",
         "The line: " + " → ".join(f"`{name}`" for name in LINE) + ".",
         "Beside it: " + ", ".join(f"`{name}`" for name in OTHERS) + ".\n",
     ]

@@ -46,7 +46,7 @@ def test_help_lists_the_line_first_and_in_order() -> None:
 def test_every_verb_has_help_with_an_example_and_json(verb: str) -> None:
     result = CliRunner().invoke(main, [verb, "--help"])
     assert result.exit_code == 0
-    assert re.search(rf"Examples?:\n\s+gesta {verb}\b", result.output)
+    assert re.search(rf"^  Example:\n(    .*\n)*    gesta {verb}\b", result.output, re.MULTILINE)
     assert "--json" in result.output
 
 
