@@ -13,7 +13,7 @@ from gesta.cli.progress import progress
 @click.command("curate")
 @work_argument
 @click.option(
-    "--min-cosine", type=click.FloatRange(-1, 1), default=0.35, show_default=True,
+    "--min-cosine", type=click.FloatRange(-1, 1), default=0.42, show_default=True,
     help="Cosine of two frames from which their clips are looked at more closely.",
 )  # fmt: skip
 @click.option(

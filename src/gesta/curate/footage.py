@@ -9,6 +9,7 @@ Legend: N M = instants of the two clips, H W = height and width in px, P = compa
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -116,8 +117,7 @@ def shared_footage(a: Footage, b: Footage, *, min_agreement: float) -> SharedFoo
     differences of both clips' px from the background, 2 sum(r s) / sum(r r + s s): 1 for copies, 0 for unrelated.
     """
     best: SharedFootage | None = None
-    for is_mirrored, other in ((False, b), (True, mirrored(b))):
-        run = _best_laid_run(a, other)
+    for is_mirrored, run in enumerate(_laid_runs(a, b)):
         if run is None:
             continue
         is_still = run.rms < STILL_RMS
@@ -127,7 +127,7 @@ def shared_footage(a: Footage, b: Footage, *, min_agreement: float) -> SharedFoo
             best = SharedFootage(
                 num_inliers=run.num_inliers,
                 agreement=None if is_still else run.agreement,
-                is_mirrored=is_mirrored,
+                is_mirrored=bool(is_mirrored),
                 start_us_a=int(a.times_us[run.first_a]),
                 end_us_a=int(a.times_us[run.first_a + run.length - 1]) + a.step_us,
                 start_us_b=int(b.times_us[run.first_b]),
@@ -142,15 +142,22 @@ def stretched(footage: Footage, *, height_px: int, width_px: int) -> Footage:
     return replace(footage, grays_NHW=grays_NHW, local=tuple(local_features(grays_NHW[k]) for k in footage.sampled))
 
 
-def _best_laid_run(a: Footage, b: Footage) -> _Run | None:
-    """The stretch that agrees best, over the geometries that most features agree on; None where there is none."""
-    maps = _geometries(a, b)
+def _laid_runs(a: Footage, b: Footage) -> tuple[_Run | None, _Run | None]:
+    """The stretch that agrees best with `b` as it is, and mirrored; None where no geometry is found."""
+    views = (b, mirrored(b))
+    maps = [_geometries(a, view) for view in views]
     ratio = (a.grays_NHW.shape[2] / a.grays_NHW.shape[1]) / (b.grays_NHW.shape[2] / b.grays_NHW.shape[1])
-    if not maps and abs(math.log(ratio)) > MIN_STRETCH:
+    if not any(maps) and abs(math.log(ratio)) > MIN_STRETCH:
         # Compilers press pictures of all shapes into one; features do not bear that.
         height_px, width_px = a.grays_NHW.shape[1:]
-        b = stretched(b, height_px=height_px, width_px=width_px)
-        maps = _geometries(a, b)
+        pressed = stretched(b, height_px=height_px, width_px=width_px)
+        views = (pressed, mirrored(pressed))
+        maps = [_geometries(a, view) for view in views]
+    return _best_laid_run(a, views[0], maps[0]), _best_laid_run(a, views[1], maps[1])
+
+
+def _best_laid_run(a: Footage, b: Footage, maps: Sequence[tuple[Floats, int]]) -> _Run | None:
+    """The stretch that agrees best over the geometries `maps`; None where there is none."""
     best: _Run | None = None
     for laid in maps:
         run = _run_under(a, b, *laid)

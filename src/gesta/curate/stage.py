@@ -35,7 +35,7 @@ from gesta.tables import (
     write_table,
 )
 
-MIN_COSINE = 0.35
+MIN_COSINE = 0.42
 """Cosine from which a pair is looked at. Source: ours, low on purpose: copies of rendered and real videos (re-encoded,
 cropped to half, halved in size, mirrored) have 0.48 and more, and what is let through is looked at again."""
 MIN_AGREEMENT = 0.65
@@ -43,7 +43,7 @@ MIN_AGREEMENT = 0.65
 and more, other videos of the same person before the same wall 0.58 and less."""
 
 _TOOLS = ("av", "numpy", "opencv-python-headless")
-_CACHED_CLIPS = 24
+_CACHED_CLIPS = 48
 
 
 def run_curate(
