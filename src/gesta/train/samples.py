@@ -32,7 +32,6 @@ class Sample:
     path: Path
     person_ids: tuple[int, ...]
     boxes_N4: npt.NDArray[np.float64]
-    scores_N: npt.NDArray[np.float64]
     targets_NK: npt.NDArray[np.float32]
     weights_NK: npt.NDArray[np.float32]
 
@@ -144,7 +143,6 @@ def _views(sample: Sample, clip: ClipSpec, *, width_px: int, height_px: int) -> 
             sample,
             person_ids=tuple(sample.person_ids[number] for number in group),
             boxes_N4=sample.boxes_N4[list(group)],
-            scores_N=sample.scores_N[list(group)],
             targets_NK=sample.targets_NK[list(group)],
             weights_NK=sample.weights_NK[list(group)],
         )
@@ -155,8 +153,8 @@ def _views(sample: Sample, clip: ClipSpec, *, width_px: int, height_px: int) -> 
 def _persons_found(release: Path, labels: pl.DataFrame) -> pl.DataFrame:
     """Tracked persons, and labelled ones that no track stands for (annotations that came without detections)."""
     keys = ["clip_id", "timestamp_us", "person_id"]
-    tracks = read_table(release, "tracks").select(*keys, "x1", "y1", "x2", "y2", "score")
-    others = labels.select(*keys, "x1", "y1", "x2", "y2", pl.lit(1.0).alias("score"))
+    columns = [*keys, "x1", "y1", "x2", "y2"]
+    tracks, others = read_table(release, "tracks").select(columns), labels.select(columns)
     return pl.concat([tracks, others.join(tracks, on=keys, how="anti")])
 
 
@@ -187,7 +185,6 @@ def _sample(
         weights_NK[row_of[person_id]] = 1
         if class_id in column_of:
             targets_NK[row_of[person_id], column_of[class_id]] = 1
-    scores = persons["score"].to_numpy() if "score" in persons.columns else np.ones(len(ids))
     return Sample(
         clip_id=str(row["clip_id"]),
         video_id=str(row["video_id"]),
@@ -195,7 +192,6 @@ def _sample(
         path=path,
         person_ids=ids,
         boxes_N4=persons.select("x1", "y1", "x2", "y2").to_numpy().astype(np.float64),
-        scores_N=scores.astype(np.float64),
         targets_NK=targets_NK,
         weights_NK=weights_NK,
     )

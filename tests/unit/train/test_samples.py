@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 
 from gesta.schema import UnknownName
@@ -18,14 +17,12 @@ def test_unlabelled_persons_are_negatives_for_what_was_asked_and_doubtful_for_th
     assert first.targets_NK.tolist() == [[1, 0], [0, 0]]
     assert first.weights_NK.tolist() == [[1, 1], [1, 0.25]]
     assert last.targets_NK.tolist() == [[0, 1]]
-    assert first.scores_N.tolist() == [0.9, 0.9]
     assert first.path.is_file()
 
 
 def test_labelled_persons_alone_on_request(release):
     samples, _ = read_samples(release, split="train", class_ids=[3, 7], persons="labelled")
     assert [len(sample.person_ids) for sample in samples] == [1] * 6
-    assert np.allclose(samples[0].scores_N, 1)
 
 
 def test_typos_list_the_choices(release):
