@@ -143,6 +143,8 @@ def run_train(
     classes = read_classes(release)
     refuse_flip_of_sides(classes, recipe=chosen)
     out.mkdir(parents=True, exist_ok=True)
+    for half_written in (*out.glob(".clips-*.tmp*"), *out.glob(".last-*.tmp*")):
+        half_written.unlink()  # of a run that was killed
     store, rejects_found = _open(release, chosen, classes, out=out, threads=threads, on_clips=on_clips)
     with threads_in_use(threads), seeded(seed):
         state = _begin_or_resume(
@@ -163,9 +165,21 @@ def run_train(
                 on_epoch(line)
     save_checkpoint(out / "model.pt", _with(about, weights=state.averaged, progress={}))
     write_rejects(out, "train", rejects_found, made_by=made)
-    numbers: dict[str, Json] = {
-        "recipe": chosen.name,
-        "classes": len(classes),
+    numbers = _numbers(state, store, recipe=chosen, num_classes=len(classes))
+    model_sha256 = sha256_of_file(out / "model.pt")
+    write_json(
+        out / "train.json",
+        {"fingerprint": made.fingerprint, "model_sha256": model_sha256, "numbers": numbers, **made.as_json()},
+    )
+    for leftover in ("last.pt", "clips.u8", "clips.u8.json"):
+        (out / leftover).unlink(missing_ok=True)
+    return _summary(numbers, rejects=count_reasons(rejects_found), was_current=False)
+
+
+def _numbers(state: _State, store: ClipStore, *, recipe: Recipe, num_classes: int) -> dict[str, Json]:
+    return {
+        "recipe": recipe.name,
+        "classes": num_classes,
         "num_key_frames": num_key_frames(store.samples),
         "num_views": len(store.samples),
         "num_persons": sum(len(sample.person_ids) for sample in store.samples),
@@ -175,14 +189,6 @@ def run_train(
         "data_wait_frac": state.lines[-1]["data_wait_frac"],
         "train_s": round(sum(float(str(line["seconds"])) for line in state.lines), 3),
     }
-    model_sha256 = sha256_of_file(out / "model.pt")
-    write_json(
-        out / "train.json",
-        {"fingerprint": made.fingerprint, "model_sha256": model_sha256, "numbers": numbers, **made.as_json()},
-    )
-    for leftover in ("last.pt", "clips.u8", "clips.u8.json"):
-        (out / leftover).unlink(missing_ok=True)
-    return _summary(numbers, rejects=count_reasons(rejects_found), was_current=False)
 
 
 def plan_train(release: Path, *, recipe: str | Recipe = "roi_r3d_tiny_world") -> dict[str, Json]:
@@ -354,7 +360,7 @@ def _one_step(state: _State, batch: Batch, *, rate: float, recipe: Recipe, devic
 
 @torch.no_grad()
 def average(averaged: dict[str, Tensor], weights: Mapping[str, Tensor], *, decay: float, step: int) -> None:
-    """Move the averaged weights towards the present ones, in place; counters are copied.
+    """Move the averaged weights (of any shape [...]) towards the present ones, in place; counters are copied.
 
     Early on the mean is taken over the steps there were: `decay` is at most (1 + step) / (10 + step).
     Source: TensorFlow's `ExponentialMovingAverage`, argument `num_updates`.

@@ -59,6 +59,7 @@ def test_a_run_cut_anywhere_ends_in_the_same_bits(release, tmp_path, cut_after):
     run_train(release, out=tmp_path / "whole", recipe=recipe, seed=3, device="cpu", threads=1)
     with pytest.raises(Cut):
         run_train(release, out=tmp_path / "cut", recipe=recipe, seed=3, device="cpu", threads=1, on_epoch=cut)
+    (tmp_path / "cut/.clips-half.tmp.u8").write_bytes(b"half")
     decoded, epochs = [], []
     run_train(
         release, out=tmp_path / "cut", recipe=recipe, seed=3, device="cpu", threads=1,
@@ -67,6 +68,7 @@ def test_a_run_cut_anywhere_ends_in_the_same_bits(release, tmp_path, cut_after):
     whole, resumed = (load_checkpoint(tmp_path / name / "model.pt") for name in ("whole", "cut"))
     assert [line["epoch"] for line in epochs] == list(range(cut_after, 3))
     assert decoded == []
+    assert {path.name for path in (tmp_path / "cut").iterdir()} == {"model.pt", "log.jsonl", "train.json", "rejects"}
     assert whole.weights.keys() == resumed.weights.keys()
     assert all(torch.equal(whole.weights[name], resumed.weights[name]) for name in whole.weights)
     assert len((tmp_path / "cut/log.jsonl").read_text().splitlines()) == 3
