@@ -38,7 +38,7 @@ class ClipSpec:
     height_px: int = 96
     width_px: int = 96
     context_frac: float = 0.25
-    least_person_frac: float = 0.25
+    least_person_frac: float = 0.4
     mean_rgb: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std_rgb: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
