@@ -72,7 +72,7 @@ class DemoPlan:
             detector="centernet",
             weights=self.detector,
             rate=5.0,
-            clip_s=4.0,
+            clip_s=3.0,
             windows_per_video=2,
             unmatched="reject",
             version="1.0.0",
