@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from gesta.models.dropout import SeededDropout
 from gesta.models.roi_r3d import RoiR3d, roi_r3d_tiny
 from gesta.schema import UnknownName
 
@@ -24,4 +25,4 @@ def build_model(name: str, *, num_classes: int) -> nn.Module:
     return MODELS[name](num_classes=num_classes)
 
 
-__all__ = ["MODELS", "RoiR3d", "build_model", "roi_r3d_tiny"]
+__all__ = ["MODELS", "RoiR3d", "SeededDropout", "build_model", "roi_r3d_tiny"]

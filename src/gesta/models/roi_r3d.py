@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import roi_align
 
+from gesta.models.dropout import SeededDropout
+
 
 class Residual(nn.Module):
     """Two 3x3x3 convolutions with batch norm and a skip connection; `stride_thw` in the first.
@@ -91,7 +93,7 @@ class RoiHead(nn.Module):
             Residual(num_features, widths[0], stride_thw=(2, 1, 1)),
             Residual(widths[0], widths[1], stride_thw=(1, 2, 2)),
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = SeededDropout(dropout)
         self.classify = nn.Linear(2 * widths[1], num_classes)
 
     def forward(self, features_BDThw: Tensor, boxes_N5: Tensor) -> Tensor:

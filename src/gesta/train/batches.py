@@ -103,14 +103,23 @@ def batches(
     clip: ClipSpec,
     jitter: Jitter | None,
     seed: tuple[int, int],
+    num_parts: int = 1,
     threads: int = 1,
-) -> Iterator[Batch]:
-    """The batches in order, each made ready while the ones before it are used; at most `threads` + 1 wait."""
+) -> Iterator[list[Batch]]:
+    """The batches in order, each in at most `num_parts` parts, made ready while the ones before it are used.
+
+    At most `threads` + 1 of them wait.
+    """
+
+    def make(batch: Sequence[int]) -> list[Batch]:
+        parts = [part for part in np.array_split(np.asarray(batch), num_parts) if len(part)]
+        return [make_batch(store, part.tolist(), clip=clip, jitter=jitter, seed=seed) for part in parts]
+
     with ThreadPoolExecutor(threads) as pool:
-        waiting: list[Future[Batch]] = []
+        waiting: list[Future[list[Batch]]] = []
         try:
-            for part in numbers:
-                waiting.append(pool.submit(make_batch, store, part, clip=clip, jitter=jitter, seed=seed))
+            for batch in numbers:
+                waiting.append(pool.submit(make, batch))
                 if len(waiting) > threads:
                     yield waiting.pop(0).result()
             while waiting:

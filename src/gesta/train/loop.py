@@ -19,9 +19,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -42,6 +41,7 @@ from gesta.tables import (
 from gesta.train.batches import Batch, batch_numbers, batches, normalise
 from gesta.train.checkpoints import Checkpoint, load_checkpoint, save_checkpoint, versions
 from gesta.train.devices import autocast, pick_device, pick_precision, seeded, threads_in_use
+from gesta.train.parts import add_gradients, copies_of, part_workers
 from gesta.train.recipes import Recipe, find_recipe
 from gesta.train.samples import num_key_frames, read_classes, read_samples, release_hash
 from gesta.train.store import ClipStore, open_store
@@ -108,8 +108,8 @@ def run_train(
 ) -> StageSummary:
     """A model trained on the release's split "train", as `out/model.pt`, with its log.
 
-    Goes on from `out/last.pt` where the same run was cut; on the CPU, with as many threads, the weights are those of
-    an uncut run, bit for bit.
+    Goes on from `out/last.pt` where the same run was cut; on the CPU the weights are those of an uncut run, bit for
+    bit, at any number of threads up to the recipe's `num_parts`.
 
     Args:
         release: folder of a released version.
@@ -295,37 +295,70 @@ def _begin_or_resume(last: Path, *, recipe: Recipe, num_classes: int, device: st
 def _epochs(
     state: _State, store: ClipStore, *, recipe: Recipe, seed: int, device: str, precision: str
 ) -> Iterator[Line]:
-    while state.epoch < recipe.epochs:
-        # Dropout draws from torch's generator; seeding it anew makes each epoch depend on its number alone.
-        torch.manual_seed(int(np.random.SeedSequence((seed, state.epoch)).generate_state(1)[0]))
-        line = _one_epoch(state, store, recipe=recipe, seed=seed, device=device, precision=precision)
-        state.epoch += 1
-        state.lines.append(line)
-        yield line
+    copies = copies_of(state.model, num=recipe.num_parts)
+    for model in copies:
+        model.train()
+
+    def loss_of_part(model: nn.Module, part: Batch, num_persons: int) -> Tensor:
+        clip_BCTHW = normalise(part.pixels_BTHWC.to(device), clip=recipe.clip)
+        with autocast(device=device, precision=precision):
+            logits_NK = model(clip_BCTHW, part.boxes_N5.to(device))
+        targets_NK, weights_NK = part.targets_NK.to(device), part.weights_NK.to(device)
+        loss = loss_of(logits_NK, targets_NK, weights_NK, positive_weight=recipe.positive_weight)
+        return loss * (len(targets_NK) / num_persons)
+
+    threads = torch.get_num_threads()
+    with part_workers(num_parts=recipe.num_parts, threads=threads, device=device) as pool:
+        while state.epoch < recipe.epochs:
+
+            def one_step(parts: Sequence[Batch], *, place: int, rate: float) -> float:
+                for group in state.optimiser.param_groups:
+                    group["lr"] = rate
+                num_persons = sum(len(part.targets_NK) for part in parts)
+                loss = add_gradients(
+                    copies,
+                    parts,
+                    loss_of=lambda model, part: loss_of_part(model, part, num_persons),
+                    seed=(seed, state.epoch, place),
+                    pool=pool,
+                )
+                nn.utils.clip_grad_norm_(state.model.parameters(), recipe.clip_norm)
+                state.optimiser.step()
+                num_steps = int(next(iter(state.optimiser.state.values()))["step"])
+                average(state.averaged, state.model.state_dict(), decay=recipe.ema_decay, step=num_steps)
+                return loss
+
+            line = _one_epoch(state, store, recipe=recipe, seed=seed, one_step=one_step)
+            state.epoch += 1
+            state.lines.append(line)
+            yield line
 
 
-def _one_epoch(state: _State, store: ClipStore, *, recipe: Recipe, seed: int, device: str, precision: str) -> Line:
+class _Step(Protocol):
+    def __call__(self, parts: Sequence[Batch], *, place: int, rate: float) -> float: ...
+
+
+def _one_epoch(state: _State, store: ClipStore, *, recipe: Recipe, seed: int, one_step: _Step) -> Line:
     numbers = batch_numbers(
         len(store.samples), clips_per_batch=recipe.clips_per_batch, seed=seed, epoch=state.epoch, shuffle=True
     )
-    began = time.perf_counter()
-    waited = 0.0
-    total = 0.0
-    asked = time.perf_counter()
-    state.model.train()
-    for place, batch in enumerate(
-        batches(store, numbers, clip=recipe.clip, jitter=recipe.jitter, seed=(seed, state.epoch))
-    ):
+    began = asked = time.perf_counter()
+    waited = total = 0.0
+    prepared = batches(
+        store, numbers, clip=recipe.clip, jitter=recipe.jitter, seed=(seed, state.epoch), num_parts=recipe.num_parts
+    )
+    for place, parts in enumerate(prepared):
         waited += time.perf_counter() - asked
         step = state.epoch * len(numbers) + place
         rate = learning_rate(step, num_steps=recipe.epochs * len(numbers), recipe=recipe)
-        loss = _one_step(state, batch, rate=rate, recipe=recipe, device=device, precision=precision)
+        loss = one_step(parts, place=place, rate=rate)
         if not math.isfinite(loss):
+            clips = ", ".join(store.samples[number].clip_id for part in parts for number in part.numbers)
             raise GestaError(
-                f"the loss is {loss} at epoch {state.epoch}, step {place} (clips {batch.numbers})",
+                f"the loss is {loss} at epoch {state.epoch}, step {place} (clips {clips})",
                 mend=f"Lower base_lr (now {recipe.base_lr:g}), or train with precision='float32'",
             )
-        total += loss * len(batch.targets_NK)
+        total += loss * sum(len(part.targets_NK) for part in parts)
         asked = time.perf_counter()
     seconds = time.perf_counter() - began
     num_persons = sum(len(sample.person_ids) for sample in store.samples)
@@ -338,24 +371,6 @@ def _one_epoch(state: _State, store: ClipStore, *, recipe: Recipe, seed: int, de
         "data_wait_frac": round(waited / seconds, 4),
         "seconds": round(seconds, 3),
     }
-
-
-def _one_step(state: _State, batch: Batch, *, rate: float, recipe: Recipe, device: str, precision: str) -> float:
-    for group in state.optimiser.param_groups:
-        group["lr"] = rate
-    clip_BCTHW = normalise(batch.pixels_BTHWC.to(device), clip=recipe.clip)
-    with autocast(device=device, precision=precision):
-        logits_NK = state.model(clip_BCTHW, batch.boxes_N5.to(device))
-    loss = loss_of(
-        logits_NK, batch.targets_NK.to(device), batch.weights_NK.to(device), positive_weight=recipe.positive_weight
-    )
-    state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    nn.utils.clip_grad_norm_(state.model.parameters(), recipe.clip_norm)
-    state.optimiser.step()
-    step = int(next(iter(state.optimiser.state.values()))["step"])
-    average(state.averaged, state.model.state_dict(), decay=recipe.ema_decay, step=step)
-    return float(loss.detach())
 
 
 @torch.no_grad()
@@ -383,7 +398,6 @@ def _save(out: Path, state: _State, *, about: Checkpoint) -> None:
         "optimiser": state.optimiser.state_dict(),
         "epoch": state.epoch,
         "lines": json.dumps(state.lines),
-        "rng": torch.get_rng_state(),
     }
     save_checkpoint(out / "last.pt", _with(about, weights=state.averaged, progress=progress))
     write_text(out / "log.jsonl", "".join(json.dumps(line) + "\n" for line in state.lines))

@@ -20,6 +20,7 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 class Recipe:
     """A training run: model, what it is shown, how it learns. A variant is `dataclasses.replace(recipe, ...)`.
 
+    A batch is computed in `num_parts` parts, at the same time where there are cores (see `gesta.train.parts`).
     `precision` "auto" is bfloat16 where the processor multiplies it in hardware, else float32. `unasked_weight` is how
     much the answers that nobody was asked for count (see `gesta.train.samples.read_samples`); `positive_weight` how
     much more a positive counts than a negative; `ema_decay` that of the averaged weights, which are the model that
@@ -34,6 +35,7 @@ class Recipe:
     persons: str = "detected"
     epochs: int
     clips_per_batch: int
+    num_parts: int = 2
     base_lr: float
     weight_decay: float
     warmup_frac: float = 0.1
@@ -48,7 +50,7 @@ class Recipe:
             raise UnknownName(what="precision", name=self.precision, choices=PRECISIONS)
         if self.persons not in PERSONS:
             raise UnknownName(what="choice of persons", name=self.persons, choices=PERSONS)
-        if min(self.epochs, self.clips_per_batch) < 1 or self.base_lr <= 0:
+        if min(self.epochs, self.clips_per_batch, self.num_parts) < 1 or self.base_lr <= 0:
             raise BadInput(f"recipe {self.name!r} trains nothing", mend="Want epochs, clips_per_batch and base_lr > 0")
 
     def as_json(self) -> dict[str, Any]:

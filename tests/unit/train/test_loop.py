@@ -74,6 +74,14 @@ def test_a_run_cut_anywhere_ends_in_the_same_bits(release, tmp_path, cut_after):
     assert len((tmp_path / "cut/log.jsonl").read_text().splitlines()) == 3
 
 
+def test_the_number_of_threads_does_not_change_a_bit(release, tmp_path):
+    recipe = small(epochs=2, jitter=Jitter(flip=True, zoom=0.2))
+    for threads in (1, 2):
+        run_train(release, out=tmp_path / str(threads), recipe=recipe, seed=3, device="cpu", threads=threads)
+    one, two = (load_checkpoint(tmp_path / str(threads) / "model.pt").weights for threads in (1, 2))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
 def test_another_seed_gives_other_weights_and_does_not_resume(release, tmp_path):
     recipe = small(epochs=1)
     run_train(release, out=tmp_path, recipe=recipe, seed=0, device="cpu", threads=1)
