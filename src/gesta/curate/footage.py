@@ -33,8 +33,9 @@ COARSE_SIDE_PX = 36
 """Shorter side at which what moves is compared: small enough that blur, noise and a px of misfit wash out."""
 MIN_INLIERS = 12
 """Local features that must agree on one geometry. Source: ours; three fix it, and chance gave up to 11."""
-NUM_GEOMETRIES, NUM_REFITS = 4, 3
-"""Geometries that are tried, and how often each is taken anew where it agrees. Source: ours."""
+NUM_GEOMETRIES, NUM_REFITS, GOOD_AGREEMENT = 4, 3, 0.9
+"""Geometries that are tried, how often the best is taken anew where it agrees, and the agreement that ends the search.
+Source: ours."""
 MIN_STRETCH = 0.1
 """Logarithm of the ratio of two shapes from which on one is pressed into the other. Source: ours."""
 MIN_LIKENESS = 0.8
@@ -163,7 +164,10 @@ def _laid_runs(a: Footage, b: Footage) -> tuple[_Run | None, _Run | None]:
         pressed = stretched(b, height_px=height_px, width_px=width_px)
         views = (pressed, mirrored(pressed))
         maps = [_geometries(a, view) for view in views]
-    return _best_laid_run(a, views[0], maps[0]), _best_laid_run(a, views[1], maps[1])
+    straight = _best_laid_run(a, views[0], maps[0])
+    if straight is not None and straight.agreement > GOOD_AGREEMENT:
+        return straight, None
+    return straight, _best_laid_run(a, views[1], maps[1])
 
 
 def _best_laid_run(a: Footage, b: Footage, maps: Sequence[tuple[Floats, int]]) -> _Run | None:
@@ -171,20 +175,20 @@ def _best_laid_run(a: Footage, b: Footage, maps: Sequence[tuple[Floats, int]]) -
     best: _Run | None = None
     for laid in maps:
         run = _run_under(a, b, *laid)
-        for _ in range(NUM_REFITS):
-            if run is None or run.agreement > 0.9:
-                break
-            # Under a moving camera a geometry taken between two instants holds for those; take it where they agree.
-            at_a, at_b = run.first_a + run.length // 2, run.first_b + run.length // 2
-            refit = _fit(local_features(a.grays_NHW[at_a]), local_features(b.grays_NHW[at_b]))
-            again = None if refit is None else _run_under(a, b, *refit)
-            if again is None or again.agreement <= run.agreement:
-                break
-            run = again
         if run is not None and (best is None or run.agreement > best.agreement):
             best = run
-        if best is not None and best.agreement > 0.9:
+        if best is not None and best.agreement > GOOD_AGREEMENT:
+            return best
+    for _ in range(NUM_REFITS):
+        if best is None or best.agreement > GOOD_AGREEMENT:
             break
+        # Under a moving camera a geometry taken between two instants holds for those; take it where they agree.
+        at_a, at_b = best.first_a + best.length // 2, best.first_b + best.length // 2
+        refit = _fit(local_features(a.grays_NHW[at_a]), local_features(b.grays_NHW[at_b]))
+        again = None if refit is None else _run_under(a, b, *refit)
+        if again is None or again.agreement <= best.agreement:
+            break
+        best = again
     return best
 
 
@@ -252,7 +256,9 @@ def _run_under(a: Footage, b: Footage, affine: Floats, num_inliers: int) -> _Run
     if coarse is None:
         return None
     length = max(2, round(MIN_SHARED_S * US_PER_S / a.step_us))
-    runs = [_best_run(*coarse, background=np.median(part, axis=0), length=length) for part in coarse]
+    backgrounds = [np.median(part, axis=0) for part in coarse]
+    own = [np.square(part - still).mean(axis=1) for part, still in zip(coarse, backgrounds, strict=True)]
+    runs = [_best_run(*coarse, background=still, own=own, length=length) for still in backgrounds]
     # Against the background of another scene everything agrees; the background that fits is the one that counts.
     least = min(run.rms for run in runs)
     run = max((run for run in runs if run.rms <= 1.5 * least), key=lambda run: run.agreement)
@@ -273,14 +279,17 @@ class _Run:
     num_inliers: int = 0
 
 
-def _best_run(a_NP: Floats, b_MP: Floats, *, background: Floats, length: int) -> _Run:
-    """The stretch of at least `length` instants (or the shorter clip) along which what moves agrees best."""
+def _best_run(a_NP: Floats, b_MP: Floats, *, background: Floats, own: Sequence[Floats], length: int) -> _Run:
+    """The stretch of at least `length` instants (or the shorter clip) along which what moves agrees best.
+
+    `own` is how much each instant of a clip, [N] and [M], differs from that clip's own background.
+    """
     moves_a, moves_b = a_NP - background, b_MP - background
     both = moves_a @ moves_b.T / a_NP.shape[1]
     energy_a, energy_b = (np.square(moves).mean(axis=1) for moves in (moves_a, moves_b))
     pictures = a_NP @ b_MP.T / a_NP.shape[1]
     length = min(length, len(a_NP), len(b_MP))
-    own_a, own_b = (np.square(part - np.median(part, axis=0)).mean(axis=1) for part in (a_NP, b_MP))
+    own_a, own_b = own
     best = _Run(-1.0, -1.0, 0.0, 0.0, 0, 0, length)
     for shift in range(length - len(b_MP), len(a_NP) - length + 1):
         first_a, first_b = max(0, shift), max(0, -shift)
