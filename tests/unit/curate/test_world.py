@@ -3,7 +3,7 @@
 import pytest
 
 from gesta.curate import run_curate
-from gesta.import_ import run_import_folder
+from gesta.import_.folder import run_import_folder
 from gesta.mine import run_mine
 from gesta.tables import empty_frame, made_by, read_table, table_path, write_table
 from gesta.world import render_world, score_duplicates
