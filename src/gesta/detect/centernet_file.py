@@ -48,7 +48,8 @@ def centernet(weights: Path | None) -> Detector:
         scaled = np.stack([cv2.resize(frame_HWC, (width, height), interpolation=how) for frame_HWC in frames_BHWC])
         with torch.inference_mode():
             grid_BChw = net(nets.normalise(torch.from_numpy(scaled), preprocessing))
-            return [_fractions(*nets.decode_centers(grid, min_score=SCORE_FLOOR), width, height) for grid in grid_BChw]
+            found = nets.decode_centers(grid_BChw, min_score=SCORE_FLOOR)
+        return [_fractions(boxes_K4, scores_K, width, height) for boxes_K4, scores_K in found]
 
     return detect
 

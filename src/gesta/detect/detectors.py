@@ -42,7 +42,7 @@ HABITS: Mapping[str, Habits] = {
     # Source: ours; looked at on real clips (`gesta.detect.hog.SLOPE` says what the score is).
     "hog": Habits(min_score=0.5, tools=("opencv-python-headless",)),
     # Source: ours; the recall and precision there are in the docstring of `gesta.train.detector`.
-    "centernet": Habits(min_score=0.4, tools=("torch", "opencv-python-headless")),
+    "centernet": Habits(min_score=0.35, tools=("torch", "opencv-python-headless")),
 }
 
 NMS_IOU = 0.45
