@@ -118,9 +118,10 @@ def test_an_orthogonalised_matrix_has_singular_values_near_1(shape):
 def test_muon_goes_down_a_valley():
     weight = torch.nn.Parameter(torch.ones(4, 4))
     target = torch.eye(4)
-    optimiser = Muon([weight], lr=0.02, momentum=0.9, weight_decay=0.0)
+    optimiser = Muon([weight], lr=0.1, momentum=0.9, weight_decay=0.0)
     start = (weight - target).square().sum().item()
-    for _ in range(100):
+    for step in range(100):
+        optimiser.param_groups[0]["lr"] = 0.1 * (1 - step / 100)
         weight.grad = None
         (weight - target).square().sum().backward()
         optimiser.step()
