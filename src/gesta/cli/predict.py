@@ -42,7 +42,7 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    r"""Find persons, follow them and say what they do, in a video or in every video of a folder.
+    """Find persons, follow them and say what they do, in a video or in every video of a folder.
 
     For each video writes OUT/<name>.json with the persons' boxes, the probability of every action over time and the
     intervals of the likely ones, and OUT/<name>.mp4 with all of it drawn. In a folder, a video that cannot be read

@@ -32,7 +32,7 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    r"""Train a model on RELEASE's split "train".
+    """Train a model on RELEASE's split "train".
 
     Writes OUT/model.pt, which carries its class names, preprocessing, recipe and the release's hash; OUT/log.jsonl
     with one object an epoch; OUT/train.json with what ran. A killed run goes on where it was when the command is
