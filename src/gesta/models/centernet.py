@@ -191,7 +191,9 @@ SIDES_WEIGHT = 3.0
 
 
 def center_loss(grid_BChw: Tensor, targets: Targets) -> Tensor:
-    """The training loss, a scalar: focal on the heat and generalised IoU on the boxes near centres, a box each.
+    """The training loss, a scalar, of the channels [B, 5, h, w]: focal on the heat, generalised IoU near centres.
+
+    Both are sums over the frames, divided by the number of people.
 
     Source: Objects as Points, equation 1, alpha = 2, beta = 4; Rezatofighi et al., Generalized Intersection over Union
     (2019), algorithm 1.
