@@ -39,9 +39,10 @@ _OUTPUTS = ("clip_labels", "box_labels", "workers")
 def run_consensus(work: Path, *, trust: TrustRule = _DEFAULT_TRUST) -> StageSummary:
     """What consensus did: tables `clip_labels`, `box_labels`, `workers` from `items`, `votes`, `gold` and `clips`.
 
-    Kept are the accepted labels. Rejected are labels voted down or still open (`box-` before the reason for boxes),
-    and votes that did not count, gathered by worker (untrusted-worker) or by item (unknown-item, repeated,
-    past-the-stop). A work folder without `gold` has no known answers: every worker is trusted.
+    Kept are the accepted labels. Rejected are labels voted down, still open, or never asked for since their clip was
+    not accepted (`box-` before the reason for boxes), and votes that did not count, gathered by worker
+    (untrusted-worker) or by item (unknown-item, repeated, past-the-stop). A work folder without `gold` has no known
+    answers: every worker is trusted.
 
     Raises:
         MissingTable: `items`, `votes` or `clips` is not there.
@@ -85,11 +86,16 @@ def _write(work: Path, tables: dict[str, pl.DataFrame], rejects: list[Reject], p
 def _rejects(verdicts: pl.DataFrame, fates: pl.DataFrame, clips: pl.DataFrame, workers: pl.DataFrame) -> list[Reject]:
     """Labels that were not accepted, and votes that did not count."""
     rejects = []
+    accepted = set(
+        verdicts.filter(pl.col("kind") == "clip", pl.col("verdict") == "accepted").select("clip_id", "class_id").rows()
+    )
     lost = verdicts.filter(pl.col("verdict") != "accepted").join(
         clips.select("clip_id", "video_id"), on="clip_id", how="left", maintain_order="left"
     )
     for row in lost.iter_rows(named=True):
         reason = "open" if row["verdict"] == "open" else "voted-down"
+        if row["kind"] == "box" and reason == "open" and (row["clip_id"], row["class_id"]) not in accepted:
+            reason = "not-asked"  # people are asked about only in clips that show the action
         counts = ", ".join(f"{row[f'num_{answer}']} {answer}" for answer in ANSWERS)
         rejects.append(
             Reject(

@@ -112,7 +112,7 @@ def _verdicts(labels: pl.DataFrame | None) -> tuple[int | None, tuple[tuple[str,
     if labels is None:
         return None, ()
     found = Counter(labels["verdict"].to_list())
-    words = (("voted down", found["rejected"]), ("still open", found["open"]))
+    words = (("voted down", found["rejected"]), ("open or not asked", found["open"]))
     return found["accepted"], tuple(pair for pair in words if pair[1])
 
 

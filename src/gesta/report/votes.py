@@ -14,8 +14,9 @@ MAX_WORKERS_LISTED = 40
 
 
 def vote_bars(tables: Tables) -> list[dict[str, Any]]:
-    """For clip and box items: answers given, verdicts, and votes an item took, each as parts of a bar."""
+    """For clip and box items: answers given, verdicts, and counted votes an item took, each as parts of a bar."""
     votes, items = rows_or_none(tables, "votes"), rows_or_none(tables, "items")
+    set_aside = rows_or_none(tables, "workers").filter(~pl.col("is_trusted"))
     kinds = votes.join(items.select("item_id", "kind"), on="item_id", how="left")
     bars = []
     for kind, table, question in (
@@ -28,7 +29,7 @@ def vote_bars(tables: Tables) -> list[dict[str, Any]]:
         answers = Counter(of_kind["answer"].to_list())
         labels = rows_or_none(tables, table)
         verdicts = Counter(labels["verdict"].to_list())
-        asked = of_kind.filter(~pl.col("is_gold"))
+        asked = of_kind.filter(~pl.col("is_gold")).join(set_aside, on="worker_id", how="anti")
         per_item = Counter(asked.group_by("item_id").len()["len"].to_list())
         bars.append({
             "kind": kind,

@@ -1,7 +1,5 @@
 """Whose votes count, which count, and what they amount to."""
 
-import time
-
 import numpy as np
 import polars as pl
 import pytest
@@ -15,7 +13,7 @@ from gesta.consensus import (
     worker_quality,
     worker_trust,
 )
-from gesta.schema import Clip, Gold, Item, MissingTable, Protocol, TrustRule, Vote
+from gesta.schema import ANSWERS, Clip, Gold, Item, MissingTable, Protocol, TrustRule, Vote
 from gesta.tables import empty_frame, frame_of, made_by, read_rejects, read_table, table_path, write_table
 
 TRUST = TrustRule(min_gold=2, min_accuracy=0.7)
@@ -147,7 +145,7 @@ def test_majority_of_real_crowds(shared, name, protocol, expected):
     assert right.item() == pytest.approx(expected, abs=5e-5)
 
 
-def test_a_hundred_thousand_votes_in_two_seconds():
+def test_a_hundred_thousand_votes_leave_no_item_with_more_than_its_maximum():
     rng = np.random.default_rng(0)
     num_votes = 100_000
     items = pl.DataFrame({"item_id": [f"i{n}" for n in range(20_000)]}).with_columns(kind=pl.lit("clip"))
@@ -161,11 +159,10 @@ def test_a_hundred_thousand_votes_in_two_seconds():
         }
     )  # fmt: skip
     gold = pl.DataFrame({"item_id": [f"i{n}" for n in range(2_000)]}).with_columns(answer=pl.lit("yes"))
-    started = time.perf_counter()
     workers = worker_trust(votes, gold, trust=TrustRule(min_accuracy=0.2))
     verdicts = item_verdicts(items, vote_fates(items, votes, gold, workers=workers), gold)
-    assert time.perf_counter() - started < 2
     assert verdicts["verdict"].n_unique() == 3
+    assert verdicts.select(pl.sum_horizontal(f"num_{answer}" for answer in ANSWERS)).max().item() == 5
 
 
 def fill(work, items, votes, gold):
