@@ -19,6 +19,11 @@ MIN_LINK_IOU = 0.3
 at 25 frames a second (Bochinski et al., 2017, table 1); 0.3, as in SORT (Bewley et al., 2016, section 3.4), because
 sampled frames lie further apart."""
 
+BUFFER = 0.5
+"""Boxes left over are compared once more, each widened and heightened by this part of itself on every side, for people
+who move by their own width between two sampled frames. Source: Yang et al., Hard to Track Objects with
+Irregular Motions and Similar Appearances? (2023), section 3.2, whose second buffer is 0.5."""
+
 MAX_GAP_US = US_PER_S
 """A person missed for longer begins a new track. Source: ours."""
 
@@ -45,15 +50,26 @@ class TrackedBox:
 
 @dataclass(slots=True)
 class _Track:
-    # Places in the list of frames, and the boxes and scores there.
+    # Places in the list of frames, their times, and the boxes and scores there.
     places: list[int] = field(default_factory=list)
+    times_us: list[int] = field(default_factory=list)
     boxes: list[npt.NDArray[np.float64]] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
 
-    def add(self, place: int, box: npt.NDArray[np.float64], score: float) -> None:
+    def add(self, place: int, time_us: int, box: npt.NDArray[np.float64], score: float) -> None:
         self.places.append(place)
+        self.times_us.append(time_us)
         self.boxes.append(box)
         self.scores.append(score)
+
+    def expected_at(self, time_us: int) -> npt.NDArray[np.float64]:
+        """The last box, moved on as its middle moved between the last two."""
+        if len(self.boxes) < 2:
+            return self.boxes[-1]
+        moved_4 = self.boxes[-1] - self.boxes[-2]
+        middle_2 = (moved_4[:2] + moved_4[2:]) / 2
+        share = (time_us - self.times_us[-1]) / (self.times_us[-1] - self.times_us[-2])
+        return self.boxes[-1] + share * np.tile(middle_2, 2)
 
 
 def link_tracks(
@@ -61,51 +77,62 @@ def link_tracks(
 ) -> list[TrackedBox]:
     """The tracks' boxes, ordered by person and time; every box of `frames` is in just one track.
 
-    In each frame the pairs (open track, box) of the highest overlap with the track's last box are joined first, as
-    long as it is at least `min_iou`; boxes left over begin tracks. A track is open until `max_gap_us` has passed
-    since its last box. Persons are numbered from 0 by first appearance, the surest box first. Frames between two
-    boxes of a track get a box in between, linear in time, with the mean of both scores, and are flagged.
+    In each frame the pairs (open track, box) of the highest overlap between the box and where the track is expected
+    are joined first, as long as it is at least `min_iou`; then the same for what is left, both boxes widened by
+    `BUFFER`; boxes left over begin tracks. A track is expected where its last box would be if its middle moved on as
+    between the last two boxes, and is open until `max_gap_us` has passed since its last box. Persons are numbered
+    from 0 by first appearance, the surest box first. Frames between two boxes of a track get a box in between, linear
+    in time, with the mean of both scores, and are flagged.
 
     Args:
         frames: in rising order of time; frames without a box belong in it, for they are where gaps are filled.
     Raises:
         ValueError: the frames' times do not rise.
-    Source: Bochinski et al., High-Speed Tracking-by-Detection Without Using Image Information (2017), section 3,
-        with the gap and the numbering ours.
+    Source: Bochinski et al., High-Speed Tracking-by-Detection Without Using Image Information (2017), section 3, and
+        `BUFFER`; the gap, the expectation and the numbering are ours.
     """
     tracks: list[_Track] = []
     for place, frame in enumerate(frames):
         if place and frame.time_us <= frames[place - 1].time_us:
             raise ValueError(f"frame at {frame.time_us} us comes after {frames[place - 1].time_us} us")
-        open_tracks = [t for t in tracks if frame.time_us - frames[t.places[-1]].time_us <= max_gap_us]
+        open_tracks = [t for t in tracks if frame.time_us - t.times_us[-1] <= max_gap_us]
         order = best_first(frame.boxes_K4, frame.scores_K)
         boxes, scores = frame.boxes_K4[order], frame.scores_K[order]
-        taken = _join(open_tracks, boxes, min_iou=min_iou)
+        taken = _join(open_tracks, boxes, frame.time_us, min_iou=min_iou)
         for index, box in enumerate(boxes):
             track = taken.get(index)
             if track is None:
                 track = _Track()
                 tracks.append(track)
-            track.add(place, box, float(scores[index]))
+            track.add(place, frame.time_us, box, float(scores[index]))
     return [box for number, track in enumerate(tracks) for box in _filled(number, track, frames)]
 
 
-def _join(tracks: list[_Track], boxes_K4: npt.NDArray[np.float64], *, min_iou: float) -> dict[int, _Track]:
+def _join(
+    tracks: list[_Track], boxes_K4: npt.NDArray[np.float64], time_us: int, *, min_iou: float
+) -> dict[int, _Track]:
     """The track that each box continues, by the box's index; boxes without one are absent."""
-    if not tracks or not len(boxes_K4):
-        return {}
-    overlaps_TK = box_iou(np.stack([track.boxes[-1] for track in tracks]), boxes_K4)
     joined: dict[int, _Track] = {}
+    if not tracks or not len(boxes_K4):
+        return joined
+    expected_T4 = np.stack([track.expected_at(time_us) for track in tracks])
     free = set(range(len(tracks)))
-    # A stable sort: of equal overlaps the older track and the surer box come first.
-    for flat in np.argsort(-overlaps_TK, axis=None, kind="stable"):
-        number, index = divmod(int(flat), len(boxes_K4))
-        if overlaps_TK[number, index] < min_iou:
-            break
-        if number in free and index not in joined:
-            free.remove(number)
-            joined[index] = tracks[number]
+    for buffer in (0.0, BUFFER):
+        overlaps_TK = box_iou(_widened(expected_T4, buffer), _widened(boxes_K4, buffer))
+        # A stable sort: of equal overlaps the older track and the surer box come first.
+        for flat in np.argsort(-overlaps_TK, axis=None, kind="stable"):
+            number, index = divmod(int(flat), len(boxes_K4))
+            if overlaps_TK[number, index] < min_iou:
+                break
+            if number in free and index not in joined:
+                free.remove(number)
+                joined[index] = tracks[number]
     return joined
+
+
+def _widened(boxes_K4: npt.NDArray[np.float64], buffer: float) -> npt.NDArray[np.float64]:
+    margin_K2 = buffer * (boxes_K4[:, 2:] - boxes_K4[:, :2])
+    return np.concatenate([boxes_K4[:, :2] - margin_K2, boxes_K4[:, 2:] + margin_K2], axis=1)
 
 
 def _filled(person_id: int, track: _Track, frames: Sequence[FrameBoxes]) -> list[TrackedBox]:

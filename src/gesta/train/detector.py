@@ -61,8 +61,10 @@ def world_detector(*, steps: int | None = None) -> DetectorRecipe:
     """The detector of the demo: CenterNet of width 64 on frames 192 px long, 700 steps of 16 frames.
 
     Command: `gesta world W --seed 13 --videos 160 && gesta train-detector W detector.pt`.
-    Hardware: 2 CPU cores, 2 GB. Minutes: NN. Expect: AP50 NN, recall NN and precision NN at score 0.4 on the world of
-    seed 12 with 40 videos (`benchmarks/results/detect_2core-cpu_*.json`).
+    Hardware: 2 CPU cores, 2 GB. Minutes: 0.7 (78 s of processor time). Expect, on 525 frames of the world of seed 12
+    with 40 videos: AP50 0.93, AP75 0.53, and at score 0.35 recall 0.91 and precision 0.95 (`docs/results.md`, detect,
+    row training). Variety counts: with 60 videos to learn from instead of 160, AP50 was 0.83 after 600 steps, with 100
+    videos 0.86.
     """
     recipe = DetectorRecipe()
     return recipe if steps is None else dataclasses.replace(recipe, steps=steps)

@@ -46,3 +46,18 @@ def test_the_pair_of_the_highest_overlap_is_joined_first():
 def test_frames_out_of_order_are_our_own_mistake():
     with pytest.raises(ValueError, match="comes after"):
         link_tracks(frames_of([LEFT], [LEFT])[::-1])
+
+
+def test_a_runner_who_moves_their_own_width_stays_one_person():
+    runner = [[(0.1 + 0.1 * step, 0.2, 0.2 + 0.1 * step, 0.9)] for step in range(5)]
+    assert {each.person_id for each in link_tracks(frames_of(*runner))} == {0}
+
+
+def test_two_runners_who_meet_keep_their_directions():
+    def box(x):
+        return (x, 0.2, x + 0.2, 0.9)
+
+    there, back = [0.1, 0.2, 0.3, 0.4, 0.5], [0.5, 0.4, 0.3, 0.2, 0.1]
+    linked = link_tracks(frames_of(*([box(a), box(b)] for a, b in zip(there, back, strict=True))))
+    ways = [[each.box[0] for each in linked if each.person_id == person] for person in (0, 1)]
+    assert ways == [there, back]
