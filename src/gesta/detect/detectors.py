@@ -35,13 +35,14 @@ class Habits:
 
 
 HABITS: Mapping[str, Habits] = {
-    # Source: the score above which SlowFast's AVA proposals are kept is 0.8 to 0.9 for precision; ours wants recall.
+    # Source: ours, not tried on real video for want of the weights.
     "torchvision": Habits(min_score=0.7, tools=("torch", "torchvision")),
-    # Source: FestestDet's own demo draws boxes from 0.65, its tests from 0.5; looked at on real clips.
+    # Source: ours; looked at on real clips (0.65 loses people sitting in the background).
     "onnx": Habits(min_score=0.5, tools=("onnxruntime", "opencv-python-headless")),
     # Source: ours; looked at on real clips (`gesta.detect.hog.SLOPE` says what the score is).
     "hog": Habits(min_score=0.5, tools=("opencv-python-headless",)),
-    # Source: ours; the recall and precision there are in the docstring of `gesta.train.detector`.
+    # Source: ours; the recall and precision there are in the docstring of
+    # `gesta.train.detector.world_detector`.
     "centernet": Habits(min_score=0.35, tools=("torch", "opencv-python-headless")),
 }
 

@@ -16,7 +16,7 @@ from gesta.schema import BadInput, GestaError
 
 SHORT_SIDE_PX = (400, 720)
 """Smaller frames are enlarged to the first, larger ones reduced to the second. Its window shows a person 96 px tall
-in 128 px (Dalal and Triggs, 2005, section 6.5), so that people from about a quarter of a small frame's height are
+in 128 px (Dalal and Triggs, 2005, section 6.6), so that people from about a quarter of a small frame's height are
 found. Source: ours; measured by `benchmarks/detect.py`."""
 
 MARGIN_FRAC = (0.1, 0.07, 0.1, 0.13)

@@ -15,14 +15,13 @@ from gesta.detect.boxes import DECIMALS, best_first
 from gesta.schema import US_PER_S, box_iou
 
 MIN_LINK_IOU = 0.3
-"""Least overlap of two boxes of one person in successive sampled frames. Source: the IoU tracker's sigma_IoU is 0.5
-at 25 frames a second (Bochinski et al., 2017, table 1); 0.3, as in SORT (Bewley et al., 2016, section 3.4), because
-sampled frames lie further apart."""
+"""Least overlap of two boxes of one person in successive sampled frames. Source: the default of SORT's program
+(Bewley et al., Simple Online and Realtime Tracking, 2016)."""
 
 BUFFER = 0.5
 """Boxes left over are compared once more, each widened and heightened by this part of itself on every side, for people
 who move by their own width between two sampled frames. Source: Yang et al., Hard to Track Objects with
-Irregular Motions and Similar Appearances? (2023), section 3.2, whose second buffer is 0.5."""
+Irregular Motions and Similar Appearances? (2023), for matching twice with buffered boxes; the number is ours."""
 
 MAX_GAP_US = US_PER_S
 """A person missed for longer begins a new track. Source: ours."""
@@ -63,7 +62,7 @@ class _Track:
         self.scores.append(score)
 
     def expected_at(self, time_us: int) -> npt.NDArray[np.float64]:
-        """The last box, moved on as its middle moved between the last two."""
+        """The last box, [4], moved on as its middle moved between the last two."""
         if len(self.boxes) < 2:
             return self.boxes[-1]
         moved_4 = self.boxes[-1] - self.boxes[-2]

@@ -5,7 +5,7 @@ The five output channels C: 0 centre (logit), 1 to 4 log of the distances in pix
 person's left, top, right and bottom.
 
 Source: Zhou et al., Objects as Points (2019), sections 3 and 4, for the heat of centres; Liu et al., Training-Time-
-Friendly Network (2020), section 3, for distances learned at all cells near a centre, which learns several times
+Friendly Network (2020), for distances learned at all cells near a centre, which learns several times
 faster than the paper's size and offset at the centre alone. The net is ours, for some hundreds of frames a second on
 one core.
 """
@@ -26,7 +26,7 @@ from torch.nn import functional
 from gesta.schema import BadInput
 
 STRIDE = 8
-"""Pixels a cell. Source: ours; Objects as Points has 4, which costs twice the time and found no more people."""
+"""Pixels a cell. Source: ours; Objects as Points has 4, which is dearer and in our first tries found fewer."""
 
 BELL_SHARE = 0.13
 """Deviation of a centre's bell, as a part of each side of its box. Source: ours; Training-Time-Friendly Network's
@@ -166,7 +166,7 @@ def center_targets(boxes: Sequence[Tensor], *, height: int, width: int) -> Targe
     A bell stands at each centre; where bells overlap the higher counts for the heat, the smaller box for the sides.
     The weights of one box's cells sum to 1, or to less where a smaller box took some.
 
-    Source: Training-Time-Friendly Network, sections 3.2 and 3.3.
+    Source: Training-Time-Friendly Network.
     """
     heat_Bhw, weights_Bhw = torch.zeros(len(boxes), height, width), torch.zeros(len(boxes), height, width)
     boxes_Bhw4 = torch.zeros(len(boxes), height, width, 4)
