@@ -112,7 +112,7 @@ def command(
       gesta demo --out build/demo
     """
     plan = DemoPlan(
-        out=out, seed=seed, num_videos=num_videos, num_detector_videos=max(24, num_videos // 4),
+        out=out, seed=seed, num_videos=num_videos, num_detector_videos=max(24, num_videos * 6 // 10),
         crowd_size=crowd_size, spammer_frac=spammer_frac, workers=workers,
     )  # fmt: skip
     if dry_run:
