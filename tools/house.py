@@ -138,7 +138,7 @@ def shortcuts(package: Path) -> list[str]:
 
 
 _ARRAY_HINT = re.compile(r"NDArray|np\.ndarray|Tensor\b|Floats\b")
-_SHAPE = re.compile(r"\[[A-Z0-9][\w*+/ -]*(, ?[\w*+/ -]+)*\]|[a-z]_[A-Z0-9]+\b")
+_SHAPE = re.compile(r"\[\.\.\.\]|\[[A-Z0-9][\w*+/ -]*(, ?[\w*+/ -]+)*\]|[a-z]_[A-Z0-9]+\b")
 
 
 def thin_docstrings(package: Path) -> list[str]:

@@ -89,5 +89,12 @@ def test_a_second_run_does_nothing_again(plan: DemoPlan, result: tuple[dict[str,
         k: v for k, v in summary.items() if k not in varying
     }
     assert float(str(again["this_run_s"])) < float(str(summary["this_run_s"])) / 4
-    assert again["times_s"] == summary["times_s"]
+    # stats and report are drawn anew each time, in seconds; every other stage must find its work done.
+    assert _long_stages(again) == _long_stages(summary)
     assert report.read_bytes() == before
+
+
+def _long_stages(summary: dict[str, Json]) -> dict[str, Json]:
+    times = summary["times_s"]
+    assert isinstance(times, dict)
+    return {stage: seconds for stage, seconds in times.items() if stage not in ("stats", "report")}

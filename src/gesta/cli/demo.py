@@ -136,8 +136,15 @@ def run_demo(plan: DemoPlan, *, quiet: bool) -> tuple[dict[str, Json], Path]:
         train_model(plan.line, log)
         score_model(plan.line, log, groundtruth=truth_of_test_split(plan))
         predict_videos(plan.line, log, videos=_held_out_video(plan))
-        summary = summarise(plan, log, this_run_s=time.monotonic() - start_s)
-        report = write_page(plan, log, summary)
+        numbers = summarise(plan)
+        report = write_page(plan, log, numbers)
+    summary: dict[str, Json] = {
+        **numbers,
+        "wall_s": round(sum(log.times_s.values()), 1),
+        "this_run_s": round(time.monotonic() - start_s, 1),
+        "times_s": dict(log.times_s),
+        "peak_memory_mb": _peak_memory_mb(),
+    }
     write_json(plan.out / "summary.json", summary)
     return summary, report
 
@@ -225,7 +232,7 @@ def truth_of_test_split(plan: DemoPlan) -> pl.DataFrame:
     return truth_at_key_frames(plan.world, key_frames=key_frames, label_map=read_table(release, "label_map"))
 
 
-def summarise(plan: DemoPlan, log: Journal, *, this_run_s: float) -> dict[str, Json]:
+def summarise(plan: DemoPlan) -> dict[str, Json]:
     """The demo's numbers, from the tables and the truth."""
     import json
 
@@ -255,10 +262,6 @@ def summarise(plan: DemoPlan, log: Journal, *, this_run_s: float) -> dict[str, J
         "map_chance": metrics["chance_map"],
         "top1": metrics.get("top1"),
         "top5": metrics.get("top5"),
-        "wall_s": round(sum(log.times_s.values()), 1),
-        "this_run_s": round(this_run_s, 1),
-        "times_s": dict(log.times_s),
-        "peak_memory_mb": _peak_memory_mb(),
     }
 
 
@@ -275,12 +278,11 @@ def write_page(plan: DemoPlan, log: Journal, summary: Mapping[str, Json]) -> Pat
 
     path = plan.out / "report.html"
     line = plan.line
-    shown = {name: value for name, value in summary.items() if name not in ("times_s", "this_run_s", "peak_memory_mb")}
     log.run(
         "report",
         lambda advance: run_report(
             line.work, out=path, release=line.release, metrics=line.scores / "metrics.json",
-            log=line.model.parent / "log.jsonl", summary=shown, title="gesta demo: a rendered world",
+            log=line.model.parent / "log.jsonl", summary=summary, title="gesta demo: a rendered world",
         ),
     )  # fmt: skip
     return path
