@@ -34,30 +34,22 @@ from gesta.train.checkpoints import Checkpoint, load_checkpoint, model_of
 from gesta.train.devices import pick_device, threads_in_use
 from gesta.train.store import see
 from gesta.train.views import group_persons
-from gesta.video import PacketIndex, VideoFacts, index_packets, iter_frames, probe, read_frames, write_video
+from gesta.video import (
+    VIDEO_ENDINGS,
+    PacketIndex,
+    VideoFacts,
+    index_packets,
+    iter_frames,
+    probe,
+    read_frames,
+    write_video,
+)
 
 DETECT_RATE = 5.0
 """Frames a second in which persons are looked for. Source: ours; a walker moves a third of a body width in 0.2 s."""
 
 TOP_ACTIONS = 3
 """Actions written beside a box at most."""
-
-VIDEO_ENDINGS = (
-    ".mp4",
-    ".m4v",
-    ".mov",
-    ".mkv",
-    ".webm",
-    ".avi",
-    ".gif",
-    ".mpg",
-    ".mpeg",
-    ".ts",
-    ".flv",
-    ".wmv",
-    ".3gp",
-)
-"""Files of a folder that are taken for videos."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
