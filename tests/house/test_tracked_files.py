@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,12 @@ def test_the_demo_and_test_commands_stand_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     assert "make demo" in readme
     assert "make test" in readme
+
+
+def test_constraints_resolve_with_every_extra() -> None:
+    command = [sys.executable, "-m", "uv", "pip", "install", "--dry-run", "--python", sys.executable]
+    result = subprocess.run(
+        [*command, "-c", "constraints.txt", "-e", ".[dev]"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert "conflict" not in result.stderr
