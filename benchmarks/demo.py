@@ -15,6 +15,9 @@ from pathlib import Path
 
 from gesta.cli.demo import demo_plan, run_demo
 
+_OF_ONE_RUN = ("times_s", "this_run_s", "peak_memory_mb")
+"""What a resumed run says of itself, not of the work."""
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -24,7 +27,7 @@ def measure(*, seeds: list[int], out: Path) -> dict[str, object]:
     for number, seed in enumerate(seeds):
         folder = out / ("demo" if number == 0 else f"demo-{seed}")
         summary, _ = run_demo(demo_plan(out=folder, seed=seed), quiet=False)
-        rows.append({name: value for name, value in summary.items() if name not in ("times_s", "this_run_s")})
+        rows.append({name: value for name, value in summary.items() if name not in _OF_ONE_RUN})
     return {
         "program": "python -m benchmarks.demo",
         "hardware": f"{os.cpu_count()} cores, {platform.machine()}, no GPU",

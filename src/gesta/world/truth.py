@@ -80,16 +80,18 @@ def read_truth(folder: Path) -> Truth:
     actions: dict[str, list[tuple[int, str, int, int]]] = {}
     for video_id, person, name, start, end in read_table(folder, "truth_actions").iter_rows():
         actions.setdefault(video_id, []).append((person, name, start, end))
-    times: dict[str, npt.NDArray[np.int64]] = {}
     people: dict[tuple[str, int], tuple[list[int], npt.NDArray[np.float64]]] = {}
+    times: dict[str, list[int]] = {}
     boxes = read_table(folder, "truth_boxes").sort("video_id", "timestamp_us", "person_id")
-    for (video_id, time_us), rows in boxes.group_by(["video_id", "timestamp_us"], maintain_order=True):
-        people[str(video_id), int(time_us)] = (
-            rows["person_id"].to_list(), rows.select("x1", "y1", "x2", "y2").to_numpy(),
-        )  # fmt: skip
-    for (video_id,), rows in boxes.group_by(["video_id"], maintain_order=True):
-        times[str(video_id)] = rows["timestamp_us"].unique().sort().to_numpy()
-    return Truth(actions, times, people)
+    corners_N4 = boxes.select("x1", "y1", "x2", "y2").to_numpy()
+    persons = boxes["person_id"].to_list()
+    # Slices of one array: a world has tens of thousands of frames, and a frame object for each takes seconds.
+    frames = boxes.with_row_index("first").group_by("video_id", "timestamp_us", maintain_order=True)
+    spans = frames.agg(pl.col("first").first(), pl.len())
+    for video_id, time_us, first, count in spans.iter_rows():
+        people[video_id, time_us] = (persons[first : first + count], corners_N4[first : first + count])
+        times.setdefault(video_id, []).append(time_us)
+    return Truth(actions, {video_id: np.array(shown) for video_id, shown in times.items()}, people)
 
 
 def class_names(label_map: pl.DataFrame) -> dict[int, str]:
