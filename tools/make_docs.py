@@ -75,7 +75,9 @@ def with_section(page: str, section: str) -> str:
 def _cells(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.4g}"
-    return json.dumps(value) if isinstance(value, list | dict) else str(value)
+    if isinstance(value, dict):
+        return "; ".join(f"{name} {_cells(part)}" for name, part in value.items())
+    return ", ".join(_cells(part) for part in value) if isinstance(value, list) else str(value)
 
 
 def _result_table(rows: list[Mapping[str, Any]]) -> str:
@@ -95,6 +97,7 @@ def results_page() -> str:
     for path in sorted(RESULTS.glob("*.json")):
         result = json.loads(path.read_text())
         parts.append(f"## {path.stem}\n")
+        result = {name: value for part in result.items() for name, value in _opened(*part)}
         facts = {name: value for name, value in result.items() if not _is_rows(value)}
         parts += [f"- {name}: {_cells(value)}" for name, value in facts.items()]
         parts.append("")
@@ -102,6 +105,16 @@ def results_page() -> str:
             if _is_rows(value):
                 parts += [f"{name}:\n", _result_table(value), ""]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _opened(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The fact itself, or, of an object that holds a table of runs, its facts one by one and the runs as rows."""
+    runs = value.get("runs") if isinstance(value, dict) else None
+    if not isinstance(runs, dict):
+        yield name, value
+        return
+    yield from ((f"{name}: {part}", fact) for part, fact in value.items() if part != "runs")
+    yield f"{name}: runs", [{"run": run, **numbers} for run, numbers in runs.items()]
 
 
 def _is_rows(value: Any) -> bool:
