@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -78,11 +77,8 @@ def server(work: Path) -> Iterator[RunningServer]:
 
 
 @pytest.fixture
-def page(server: RunningServer) -> Iterator[sync_api.Page]:
+def page(server: RunningServer, chromium: str) -> Iterator[sync_api.Page]:
     """A page of a fresh browser; the test fails when the page logged an error of its own."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("there is no chromium (on Debian: apt-get install chromium)")
     problems: list[str] = []
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(ARGS))

@@ -14,7 +14,6 @@ from gesta.report import SECTIONS, run_report
 pytestmark = pytest.mark.browser
 sync_api = pytest.importorskip("playwright.sync_api")
 write_work = runpy.run_path(str(Path(__file__).parents[1] / "unit" / "release" / "tables_by_hand.py"))["write_work"]
-CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -35,11 +34,9 @@ def page_file(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM.exists():
-        pytest.skip(f"no Chromium at {CHROMIUM}: apt-get install -y chromium")
+def browser(chromium: str):
     with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        opened = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield opened
         opened.close()
 
