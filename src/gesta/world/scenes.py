@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Color = tuple[int, int, int]
+from gesta.world.figures import Color
+
 Image = npt.NDArray[np.uint8]
 
 
@@ -23,11 +24,19 @@ def _color(rng: random.Random, low: int = 20, high: int = 240) -> Color:
 
 def _muted(rng: random.Random, low: int = 90, high: int = 215) -> Color:
     level = rng.randint(low, high)
-    return tuple(max(0, min(255, level + rng.randint(-45, 45))) for _ in range(3))  # type: ignore[return-value]
+    red, green, blue = (max(0, min(255, level + rng.randint(-45, 45))) for _ in range(3))
+    return red, green, blue
 
 
 def _near(rng: random.Random, color: Color, spread: int = 30) -> Color:
-    return tuple(max(0, min(255, c + rng.randint(-spread, spread))) for c in color)  # type: ignore[return-value]
+    red, green, blue = (max(0, min(255, c + rng.randint(-spread, spread))) for c in color)
+    return red, green, blue
+
+
+def _darker(color: Color, quarters: int) -> Color:
+    """The colour at so many quarters of its brightness, rounded down."""
+    red, green, blue = (c * quarters // 4 for c in color)
+    return red, green, blue
 
 
 def _gradient(image: Image, y0: int, y1: int, top: Color, bottom: Color) -> None:
@@ -63,7 +72,7 @@ def _planks(image: Image, rng: random.Random, horizon: int) -> None:
     height, width = image.shape[:2]
     base = _muted(rng, 70, 180)
     _gradient(image, horizon, height, _near(rng, base, 15), _near(rng, base, 40))
-    line = _near(rng, tuple(c // 2 for c in base), 10)  # type: ignore[arg-type]
+    line = _near(rng, _darker(base, 2), 10)
     vanishing = rng.uniform(0.2, 0.8) * width
     for k in range(-14, 15):
         x = vanishing + k * width / rng.choice((6, 7, 8))
@@ -132,7 +141,7 @@ def _sofa(image: Image, rng: random.Random, x: int, y: int, w: int, h: int) -> N
     _rect(image, x, y, w, h * 0.6, color)
     _rect(image, x, y + h * 0.5, w, h * 0.4, _near(rng, color, 20))
     for side in (x - w // 10, x + w - w // 20):
-        _rect(image, side, y + h * 0.35, w * 0.14, h * 0.6, tuple(c * 3 // 4 for c in color))  # type: ignore[arg-type]
+        _rect(image, side, y + h * 0.35, w * 0.14, h * 0.6, _darker(color, 3))
     _rect(image, x + w * rng.uniform(0.2, 0.6), y + h * 0.25, w * 0.18, h * 0.28, _color(rng))
 
 
@@ -222,7 +231,7 @@ def _park(image: Image, rng: random.Random, horizon: int) -> None:
     _sky(image, rng, horizon)
     green = rng.choice(((70, 130, 60), (110, 150, 70), (150, 150, 80), (60, 110, 80), (225, 230, 240)))
     _hills(image, rng, horizon, (_near(rng, (100, 130, 140), 30), _near(rng, green, 35)))
-    _gradient(image, horizon, height, _near(rng, green, 20), _near(rng, tuple(c * 3 // 4 for c in green), 15))  # type: ignore[arg-type]
+    _gradient(image, horizon, height, _near(rng, green, 20), _near(rng, _darker(green, 3), 15))
     _speckle(image, rng, horizon, green, 500, 35)
     if rng.random() < 0.5:
         mid = rng.uniform(0.1, 0.9) * width
