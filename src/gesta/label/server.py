@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from gesta.label.app import create_app
 from gesta.label.items import load_items
@@ -100,9 +101,9 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 @contextmanager
-def _serving(app: object, listener: socket.socket) -> Iterator[None]:
+def _serving(app: FastAPI, listener: socket.socket) -> Iterator[None]:
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         log_config=None,
         log_level="warning",
         access_log=False,

@@ -1,6 +1,7 @@
 """An optimiser for the matrices inside a net: every step turns and scales all directions of a matrix alike.
 
-On the small detector it needs about half of AdamW's steps (`gesta.train.detector`).
+On the small detector it needs about half of AdamW's steps (`gesta.train.detector`). torch's own `Muon` takes
+two-dimensional weights only, and a convolution's have four.
 
 Shapes: N rows (outputs) by M columns (inputs times the kernel's places).
 """
