@@ -84,12 +84,8 @@ def frame_map(
     if len(classes) == 0 or len(classes) != len(class_ids):
         raise BadInput(f"class ids {list(class_ids)[:10]}", mend="Want at least one, none of them twice")
 
-    key_frames = groundtruth.select(KEY).unique(maintain_order=True).with_row_index("frame")
-    labelled = _ordered(groundtruth, key_frames, classes, cap=0, what="ground truth")
-    found = _ordered(detections, key_frames, classes, cap=cap, what="detections")
-    is_valid_N = (found.corners[:, 0] < found.corners[:, 2]) & (found.corners[:, 1] < found.corners[:, 3])
-    found = found.at(np.flatnonzero(is_valid_N))
-    is_right_N = _match(found, labelled, iou=iou, key_frames=key_frames)
+    key_frames, labelled, found = _claimants(groundtruth, detections, classes, cap=cap)
+    is_right_N = _match(found, labelled, iou=iou, key_frames=key_frames)[0]
 
     num_groundtruth_C = np.bincount(labelled.class_index, minlength=len(classes))
     num_detections_C = np.bincount(found.class_index, minlength=len(classes))
@@ -109,6 +105,42 @@ def frame_map(
         num_detections=num_detections_C,
         num_key_frames=len(key_frames),
     )
+
+
+def _claimants(
+    groundtruth: pl.DataFrame, detections: pl.DataFrame, classes: Ints, *, cap: int
+) -> tuple[pl.DataFrame, _Boxes, _Boxes]:
+    key_frames = groundtruth.select(KEY).unique(maintain_order=True).with_row_index("frame")
+    labelled = _ordered(groundtruth, key_frames, classes, cap=0, what="ground truth")
+    found = _ordered(detections, key_frames, classes, cap=cap, what="detections")
+    is_valid_N = (found.corners[:, 0] < found.corners[:, 2]) & (found.corners[:, 1] < found.corners[:, 3])
+    return key_frames, labelled, found.at(np.flatnonzero(is_valid_N))
+
+
+def outcomes(
+    groundtruth: pl.DataFrame,
+    detections: pl.DataFrame,
+    *,
+    class_ids: Sequence[int],
+    iou: float = 0.5,
+    cap: int = OFFICIAL_CAP,
+) -> pl.DataFrame:
+    """What became of each detection that is scored, one row each, in the order in which they claim boxes.
+
+    Columns: row (of `detections`, from 0), video_id, timestamp_us, class_id, score, is_right, iou (with the labelled
+    box of its class and key-frame that it overlaps most; 0 where there is none) and gt_row (that box's row of
+    `groundtruth`, from 0; null where there is none). Arguments and errors as for `frame_map`.
+    """
+    _check(groundtruth, ["class_id"], what="ground truth")
+    _check(detections, ["class_id", "score"], what="detections")
+    classes = np.unique(np.asarray(class_ids, dtype=np.int64))
+    key_frames, labelled, found = _claimants(groundtruth, detections, classes, cap=cap)
+    is_right_N, best_N, iou_N = _match(found, labelled, iou=iou, key_frames=key_frames)
+    gt_row_N = np.where(best_N >= 0, labelled.row[best_N] if len(labelled.row) else -1, -1)
+    return detections[found.row].select(*KEY, "class_id", "score").with_columns(
+        pl.Series("row", found.row), pl.Series("is_right", is_right_N), pl.Series("iou", iou_N),
+        pl.Series("gt_row", gt_row_N).replace(-1, None),
+    ).select("row", *KEY, "class_id", "score", "is_right", "iou", "gt_row")  # fmt: skip
 
 
 def chance_map(
@@ -150,9 +182,10 @@ class _Boxes:
     class_index: Ints
     corners: Floats
     score: Floats
+    row: Ints
 
     def at(self, rows: Ints) -> _Boxes:
-        return _Boxes(self.frame[rows], self.class_index[rows], self.corners[rows], self.score[rows])
+        return _Boxes(self.frame[rows], self.class_index[rows], self.corners[rows], self.score[rows], self.row[rows])
 
 
 def _check(frame: pl.DataFrame, columns: Sequence[str], *, what: str) -> None:
@@ -163,7 +196,7 @@ def _check(frame: pl.DataFrame, columns: Sequence[str], *, what: str) -> None:
 
 def _ordered(rows: pl.DataFrame, key_frames: pl.DataFrame, classes: Ints, *, cap: int, what: str) -> _Boxes:
     """The rows of `classes` on `key_frames`, at most `cap` a key-frame, in the order in which they claim boxes."""
-    counted = rows.filter(pl.col("class_id").is_in(classes.tolist()))
+    counted = rows.with_row_index("row").filter(pl.col("class_id").is_in(classes.tolist()))
     if "score" not in counted.columns:
         counted = counted.with_columns(score=pl.lit(1.0))
     counted = counted.join(key_frames, on=KEY, how="inner", maintain_order="left")
@@ -174,7 +207,8 @@ def _ordered(rows: pl.DataFrame, key_frames: pl.DataFrame, classes: Ints, *, cap
         row = counted.row(int(wrong.argmax()), named=True)
         raise BadInput(f"{what}: a score or corner is no number: {row}", mend="Want finite numbers")
     class_id = counted["class_id"].cast(pl.Int64).to_numpy()
-    boxes = _Boxes(counted["frame"].cast(pl.Int64).to_numpy(), np.searchsorted(classes, class_id), corners, score)
+    frame_N, row_N = (counted[name].cast(pl.Int64).to_numpy() for name in ("frame", "row"))
+    boxes = _Boxes(frame_N, np.searchsorted(classes, class_id), corners, score, row_N)
     return boxes.at(_claiming_order(boxes, class_id, cap=cap))
 
 
@@ -221,12 +255,15 @@ def _heap_order(rows: Ints, boxes: _Boxes, class_id: Ints, *, cap: int) -> Ints:
     return np.array([rows_of[entry].pop() for entry in sorted(heap, key=lambda entry: -entry[0])], dtype=np.int64)
 
 
-def _match(found: _Boxes, labelled: _Boxes, *, iou: float, key_frames: pl.DataFrame) -> npt.NDArray[np.bool_]:
-    """Whether each detection is right, bool [N]."""
-    is_right_N = np.zeros(len(found.frame), dtype=bool)
+def _match(
+    found: _Boxes, labelled: _Boxes, *, iou: float, key_frames: pl.DataFrame
+) -> tuple[npt.NDArray[np.bool_], Ints, Floats]:
+    """Whether each detection is right, the labelled box it overlaps most (-1: there is none), by how much; [N] each."""
+    num_found = len(found.frame)
+    is_right_N, best_N, iou_N = np.zeros(num_found, dtype=bool), np.full(num_found, -1), np.zeros(num_found)
     detection_P, box_P = _pairs(found, labelled)
     if not len(detection_P):
-        return is_right_N
+        return is_right_N, best_N, iou_N
     a_P4, b_P4 = found.corners[detection_P], labelled.corners[box_P]
     inverted_P = (b_P4[:, 0] > b_P4[:, 2]) | (b_P4[:, 1] > b_P4[:, 3])
     if inverted_P.any():
@@ -244,12 +281,13 @@ def _match(found: _Boxes, labelled: _Boxes, *, iou: float, key_frames: pl.DataFr
     # The first pair that reaches its detection's best: argmax over each run.
     hits = np.flatnonzero(overlap_P == np.repeat(best, num_pairs))
     first_hit = hits[np.searchsorted(hits, starts)]
+    best_N[detection_P[starts]], iou_N[detection_P[starts]] = box_P[first_hit], best
     enough = best >= iou
     detections, boxes = detection_P[starts][enough], box_P[first_hit][enough]
     # Detections come best first within a key-frame, so the first to name a box is the one that gets it.
     _, winners = np.unique(boxes, return_index=True)
     is_right_N[detections[winners]] = True
-    return is_right_N
+    return is_right_N, best_N, iou_N
 
 
 def _pairs(found: _Boxes, labelled: _Boxes) -> tuple[Ints, Ints]:
