@@ -48,6 +48,22 @@ def read_lines(path: Path) -> pl.DataFrame:
     return frame.select(pl.col("line").cast(pl.Int64), "text").filter(pl.col("text").str.strip_chars() != "")
 
 
+def decoded_lines(lines: pl.DataFrame, *, path: Path) -> pl.DataFrame:
+    """Columns `line` and `text` of the lines that are not blank, from `line` and `bytes`.
+
+    Raises:
+        BadRow: a line is not UTF-8.
+    """
+    texts = []
+    for line, data in lines.iter_rows():
+        try:
+            texts.append(data.decode())
+        except UnicodeDecodeError as error:
+            raise BadRow("this line is not UTF-8 text", path=path, line=line, mend="Save the file as UTF-8") from error
+    frame = pl.DataFrame({"line": lines["line"], "text": texts}, schema={"line": pl.Int64, "text": pl.String})
+    return frame.filter(pl.col("text").str.strip_chars() != "")
+
+
 def read_cells(path: Path, *, max_cells: int, max_lines: int | None = None) -> pl.DataFrame:
     """Columns `line`, `num_cells` and `cell_0` ... of a comma-separated file; cells are text, null past a line's end.
 
@@ -62,6 +78,15 @@ def read_cells(path: Path, *, max_cells: int, max_lines: int | None = None) -> p
         BadRow: a line is not UTF-8, or its quotes do not pair.
     """
     lines = read_lines(path).head(max_lines) if max_lines is not None else read_lines(path)
+    return cells_of(lines, max_cells=max_cells, path=path)
+
+
+def cells_of(lines: pl.DataFrame, *, max_cells: int, path: Path) -> pl.DataFrame:
+    """The cells of lines that `read_lines` gave, or of some of them; see `read_cells`.
+
+    Raises:
+        BadRow: the quotes of a line do not pair.
+    """
     has_quote = lines["text"].str.contains('"', literal=True)
     cells = pl.col("text").str.split(",")
     plain = lines.filter(~has_quote).select(
