@@ -30,7 +30,7 @@ def test_kinetics_400_val_has_its_published_size(shared: Path):
     assert (totals["num_clips"], totals["num_classes"]) == (19_906, 400)
     assert (totals["min_clips_per_class"], totals["max_clips_per_class"]) == (46, 50)
     assert stats.tables["clip_durations"].rows() == [(10.0, 10.0, 19_906)]
-    assert stats.tables["splits"].rows() == [("val", 19_906, 19_906, 0)]
+    assert stats.tables["splits"].rows() == [("val", 19_906, 19_906, 0, 0)]
 
 
 def test_kinetics_600_val_counts_videos_listed_twice_once(shared: Path):
