@@ -1,0 +1,272 @@
+"""What the formats of clip labels share: names to ids and back, one row a video, video ids from file paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from gesta.formats.annotations import (
+    LABEL_MAP_COLUMNS,
+    VIDEO_COLUMNS,
+    Annotations,
+    Context,
+    numbered_labels,
+    shaped,
+)
+from gesta.schema import BadInput
+
+PathIds = Literal["stem", "path", "kinetics"]
+"""How a file's path becomes a video id: its last part without the ending, the whole path without the ending, or
+Kinetics' name of a clip file, `<id>_<start>_<end>` in whole seconds, which says the clip's times too."""
+
+_ENDING = r"\.[A-Za-z0-9]{1,5}$"
+_KINETICS = r"^(?:.*/)?([^/]+)_([0-9]{6,9})_([0-9]{6,9})$"
+
+
+def refuse_boxes(annotations: Annotations, *, path: Path, holds: str) -> None:
+    """Nothing, where there are no boxes.
+
+    Args:
+        holds: what the format holds instead, for the message.
+    Raises:
+        BadInput: there are boxes; dropping them would lose most of what was annotated.
+    """
+    if annotations.boxes.height:
+        raise BadInput(
+            f"{annotations.boxes.height} rows have boxes, and this format holds {holds} only",
+            where=path,
+            mend="Write the clips alone, or use a format that holds boxes (ava, cvat, coco-vid)",
+        )
+
+
+def with_class_ids(
+    names: pl.Series, *, context: Context, path: Path, label_map: pl.DataFrame | None = None
+) -> tuple[pl.Series, pl.DataFrame]:
+    """The id of each name (null of null) and the label map that says so.
+
+    The map is that of `context` where it has one, else `label_map`, else the names numbered (`numbered_labels`).
+
+    Raises:
+        BadInput: a name is not in the map, or there for two ids.
+    """
+    known = context.label_map if context.label_map is not None else label_map
+    used = numbered_labels(names) if known is None else shaped(known, LABEL_MAP_COLUMNS)
+    asked = names.drop_nulls().unique(maintain_order=True)
+    found = used.filter(pl.col("name").is_in(asked.implode()))
+    missing = asked.filter(~asked.is_in(found["name"].implode()))
+    if len(missing):
+        raise BadInput(
+            f"the label map has no class {missing[0]!r}" + (f", nor {len(missing) - 1} others" * (len(missing) > 1)),
+            where=path,
+            mend="Give the label map that belongs to this file (--label-map), or none",
+        )
+    double = found.filter(pl.col("name").is_duplicated())
+    if double.height:
+        ids = double.filter(pl.col("name") == double["name"][0])["class_id"].to_list()
+        raise BadInput(
+            f"the label map calls classes {', '.join(map(str, ids))} all {double['name'][0]!r}",
+            where=path,
+            mend="Give each class its own name: this format tells classes by name",
+        )
+    frame = pl.DataFrame({"name": names}, schema={"name": pl.String})
+    ids_of = frame.join(found.select("name", "class_id"), on="name", how="left", maintain_order="left")
+    return ids_of["class_id"], used
+
+
+def known_label_map(annotations: Annotations, *, context: Context) -> pl.DataFrame:
+    """The label map of the annotations, with the classes that only the context knows after it."""
+    if context.label_map is None:
+        return annotations.label_map
+    more = shaped(context.label_map, LABEL_MAP_COLUMNS)
+    return pl.concat([annotations.label_map, more.join(annotations.label_map, on="class_id", how="anti")])
+
+
+def class_names(annotations: Annotations, *, context: Context, path: Path) -> pl.Series:
+    """The name of each clip's class, null where it has none.
+
+    Raises:
+        BadInput: a class has no name, or two of the classes share one and would be read back as one.
+    """
+    known = known_label_map(annotations, context=context).select("class_id", "name")
+    used = annotations.clips.select("class_id").drop_nulls().unique(maintain_order=True)
+    found = used.join(known, on="class_id", how="left", maintain_order="left")
+    unnamed = found.filter(pl.col("name").is_null())
+    if unnamed.height:
+        raise BadInput(
+            f"class {unnamed['class_id'][0]} has no name, and this format tells classes by name",
+            where=path,
+            mend="Give the label map that names it (--label-map)",
+        )
+    double = found.filter(pl.col("name").is_duplicated())
+    if double.height:
+        raise BadInput(
+            f"classes {double['class_id'][0]} and {double['class_id'][1]} are both called {double['name'][0]!r}",
+            where=path,
+            mend="Give each class its own name: this format tells classes by name",
+        )
+    clips = annotations.clips.select("class_id")
+    return clips.join(found, on="class_id", how="left", maintain_order="left")["name"].alias("label")
+
+
+def refuse_unlabelled(annotations: Annotations, *, path: Path) -> None:
+    """Nothing, where every clip has a class.
+
+    Raises:
+        BadInput: a clip has none, and the format has no place for such a clip.
+    """
+    bad = annotations.clips.filter(pl.col("class_id").is_null())
+    if bad.height:
+        raise BadInput(
+            f"{bad.height} clips have no class, the first of video {bad['video_id'][0]!r}",
+            where=path,
+            mend="Leave them out: this format holds labelled clips",
+        )
+
+
+def videos_with_context(annotations: Annotations, *, context: Context, path: Path) -> pl.DataFrame:
+    """One row a video, with the columns of `VIDEO_COLUMNS`: those of `videos`, then those that only clips name.
+
+    What the annotations do not know of a video is taken from the context.
+
+    Raises:
+        BadInput: a video comes twice in either.
+    """
+    given = {"the annotations": annotations.videos}
+    if context.videos is not None:
+        given["the table of videos"] = context.videos
+    for what, frame in given.items():
+        double = frame.filter(pl.col("video_id").is_duplicated())
+        if double.height:
+            raise BadInput(f"video {double['video_id'][0]!r} comes twice in {what}", where=path, mend="Keep one row")
+    clips = annotations.clips.select("video_id").unique(maintain_order=True)
+    only = shaped(clips.join(annotations.videos, on="video_id", how="anti", maintain_order="left"), VIDEO_COLUMNS)
+    videos = pl.concat([shaped(annotations.videos, VIDEO_COLUMNS), only])
+    if context.videos is None:
+        return videos
+    more = shaped(context.videos, VIDEO_COLUMNS)
+    both = videos.join(more, on="video_id", how="left", suffix="_more", maintain_order="left")
+    filled = [pl.coalesce(name, f"{name}_more").alias(name) for name in VIDEO_COLUMNS if name != "video_id"]
+    return both.select("video_id", *filled)
+
+
+def split_of_videos(videos: pl.DataFrame, clips: pl.DataFrame, *, path: Path) -> list[str | None]:
+    """The one split of each video in the order of `videos`: as the video says, else as its clips do.
+
+    Raises:
+        BadInput: a video's clips are in different splits, and the format gives a video one.
+    """
+    said = clips.select("video_id", "split").drop_nulls().unique(maintain_order=True)
+    said = pl.concat([videos.select("video_id", "split").drop_nulls(), said]).unique(maintain_order=True)
+    double = said.filter(pl.col("video_id").is_duplicated())
+    if double.height:
+        raise BadInput(
+            f"video {double['video_id'][0]!r} is in the splits {double['split'][0]!r} and {double['split'][1]!r}",
+            where=path,
+            mend="Write one file a split: this format gives a video one split",
+        )
+    return videos.select("video_id").join(said, on="video_id", how="left", maintain_order="left")["split"].to_list()
+
+
+def clip_rows(columns: Mapping[str, Sequence[object]]) -> pl.DataFrame:
+    """A frame of clips from columns, of which `class_id` may still be a `label`."""
+    dtypes = {
+        "video_id": pl.String(), "start_us": pl.Int64(), "end_us": pl.Int64(), "class_id": pl.Int64(),
+        "label": pl.String(), "split": pl.String(), "score": pl.Float64(), "is_cc": pl.Boolean(),
+    }  # fmt: skip
+    return pl.DataFrame(columns, schema={name: dtypes[name] for name in columns})
+
+
+def named_by_path(paths: pl.Series, *, ids: PathIds, has_ending: bool, path: Path, lines: pl.Series) -> pl.DataFrame:
+    """Columns `path`, `video_id`, `start_us`, `end_us` and `line` of files named by their paths.
+
+    Args:
+        paths: POSIX.
+        ids: how a path becomes an id; times are null but for `kinetics`.
+        has_ending: whether paths are of files; folders of frames keep what stands after a point.
+        path: of the list, for messages.
+        lines: number of each path's line in it.
+    Raises:
+        BadInput: two paths give the same id, or (`kinetics`) one is no name of a clip file.
+    """
+    bare = pl.col("path").str.replace(_ENDING, "") if has_ending else pl.col("path")
+    none = pl.lit(None, dtype=pl.Int64())
+    times: list[pl.Expr] = [none.alias("start_us"), none.alias("end_us")]
+    if ids == "kinetics":
+        times = [
+            (bare.str.extract(_KINETICS, 2 + i).cast(pl.Int64) * 1_000_000).alias(name)
+            for i, name in enumerate(("start_us", "end_us"))
+        ]
+        video_id = bare.str.extract(_KINETICS, 1)
+    else:
+        last = bare.str.split("/").list.last()
+        video_id = pl.when(last == "").then("path").otherwise(last) if ids == "stem" else bare
+        video_id = pl.when(video_id == "").then("path").otherwise(video_id)
+    frame = pl.DataFrame({"path": paths, "line": lines}, schema={"path": pl.String(), "line": pl.Int64()})
+    named = frame.with_columns(video_id.alias("video_id"), *times)
+    bad = named.filter(pl.col("video_id").is_null())
+    if bad.height:
+        raise BadInput(
+            f"{bad['path'][0]!r} is no name of a Kinetics clip file",
+            where=f"{path}:{bad['line'][0]}",
+            mend="Want <video id>_<start>_<end> with six digits each; or read with ids='stem'",
+        )
+    if ids == "stem":
+        _refuse_shared_ids(named, path=path)
+    return named.select("path", "video_id", "start_us", "end_us", "line")
+
+
+def _refuse_shared_ids(named: pl.DataFrame, *, path: Path) -> None:
+    files = named.unique("path", keep="first", maintain_order=True)
+    double = files.filter(pl.col("video_id").is_duplicated())
+    if double.height:
+        same = double.filter(pl.col("video_id") == double["video_id"][0])
+        raise BadInput(
+            f"{same['path'][0]!r} and {same['path'][1]!r} would both be video {same['video_id'][0]!r}",
+            where=f"{path}:{same['line'][1]}",
+            mend="Read it with ids='path', which takes the whole path for the id",
+        )
+
+
+def kinetics_file_name(video_id: str, start_us: int, end_us: int, *, path: Path) -> str:
+    """The file that holds a clip, as the Kinetics downloaders name it.
+
+    Raises:
+        BadInput: the times are no whole seconds, which the name cannot say.
+    Source: `activitynet/ActivityNet`, `Crawler/Kinetics/download.py` (`%s_%06d_%06d`).
+
+    >>> kinetics_file_name("-v", 2_000_000, 12_000_000, path=Path("list.txt"))
+    '-v_000002_000012.mp4'
+    """
+    if start_us % 1_000_000 or end_us % 1_000_000 or not 0 <= start_us < 10**15 or not 0 <= end_us < 10**15:
+        raise BadInput(
+            f"the clip of {video_id!r} from {start_us} to {end_us} microseconds has no file name",
+            where=path,
+            mend="Kinetics names clip files in whole seconds; give the videos' paths instead (--videos)",
+        )
+    return f"{video_id}_{start_us // 1_000_000:06d}_{end_us // 1_000_000:06d}.mp4"
+
+
+_BREAKS = re.compile(r"[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+
+
+def refuse_unlistable(texts: pl.Series, *, what: str, path: Path, separator: str) -> None:
+    """Nothing, where each text can stand in one column of a list without quotes.
+
+    Raises:
+        BadInput: one is empty, begins or ends with blanks, or holds the separator, a line break of any kind or a
+            leading byte order mark.
+    """
+    distinct = texts.drop_nulls().unique(maintain_order=True).to_list()
+    for text in distinct:
+        has_separator = bool(separator) and (separator in text or (separator == " " and re.search(r"\s", text)))
+        if not text or text != text.strip() or has_separator or _BREAKS.search(text) or text.startswith("\ufeff"):
+            because = f" because of the separator {separator!r}" if has_separator else ""
+            raise BadInput(
+                f"the {what} {text!r} cannot stand in this list{because}",
+                where=path,
+                mend="Readers cut lines there. Rename the file, or use a format with quotes (kinetics-json, csv)",
+            )

@@ -1,0 +1,146 @@
+"""Round trips of the clip-label formats: what they can hold comes back as it was, with hostile ids and names."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gesta.formats.activitynet import (
+    read_activitynet,
+    read_activitynet_predictions,
+    write_activitynet,
+    write_activitynet_predictions,
+)
+from gesta.formats.annotations import (
+    CLIP_COLUMNS,
+    LABEL_MAP_COLUMNS,
+    VIDEO_COLUMNS,
+    Annotations,
+    Context,
+    numbered_labels,
+)
+from gesta.formats.kinetics_json import read_kinetics_json, write_kinetics_json
+
+TEXT = st.text(min_size=1, max_size=10) | st.text(st.sampled_from("-_'\",\\ \ufeff\u2028éA"), min_size=1, max_size=6)
+IDS = st.from_regex(r"\A[-_][A-Za-z0-9_-]{10}\Z") | TEXT
+TIMES_US = st.integers(0, 10**11) | st.integers(0, 10**4).map(lambda seconds: seconds * 1_000_000)
+TIME_PAIRS = st.tuples(TIMES_US, TIMES_US) | st.just((None, None))
+SPLITS = st.none() | st.sampled_from(["train", "val", "validate", "test", "training", "Tèst"])
+SCORES = st.floats(allow_nan=False, allow_infinity=False)
+SIZES = st.none() | st.tuples(st.integers(1, 9999), st.integers(1, 9999))
+
+
+def frame_of(rows: list[dict[str, Any]], columns: dict[str, pl.DataType]) -> pl.DataFrame:
+    return pl.DataFrame({name: [row.get(name) for row in rows] for name in columns}, schema=columns)
+
+
+def annotations_of(
+    videos: list[dict[str, Any]], clips: list[dict[str, Any]], label_map: pl.DataFrame | None = None
+) -> Annotations:
+    """Clips carry a `label`; ids number the names, unless a label map says otherwise."""
+    names = pl.Series("name", [clip["label"] for clip in clips], dtype=pl.String)
+    known = numbered_labels(names) if label_map is None else label_map
+    id_of = dict(known.select("name", "class_id").iter_rows())
+    for clip in clips:
+        clip["class_id"] = id_of.get(clip["label"])
+    return Annotations(
+        videos=frame_of(videos, VIDEO_COLUMNS), clips=frame_of(clips, CLIP_COLUMNS), label_map=known
+    )  # fmt: skip
+
+
+def assert_same(back: Annotations, given: Annotations) -> None:
+    for name in ("videos", "clips", "boxes", "label_map"):
+        found, wanted = getattr(back, name), getattr(given, name)
+        assert found.schema == wanted.schema
+        assert found.equals(wanted), f"{name}: {found.rows()} != {wanted.rows()}"
+
+
+def round_trip(
+    write: Callable[[Path], None], read: Callable[[Path], Annotations], *, name: str, crlf: bool = False
+) -> Annotations:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, name)
+        write(path)
+        if crlf:
+            path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+        return read(path)
+
+
+@st.composite
+def kinetics_json_like(draw: st.DrawFn) -> Annotations:
+    videos, clips = [], []
+    for video_id in draw(st.lists(IDS, max_size=6, unique=True)):
+        video = {"video_id": video_id, "split": draw(SPLITS), "url": draw(st.none() | TEXT)}
+        video["duration_us"] = draw(st.none() | TIMES_US)
+        if draw(st.booleans()):
+            start_us, end_us = draw(TIME_PAIRS)
+            clip = {"video_id": video_id, "start_us": start_us, "end_us": end_us, "split": video["split"]}
+            clips.append({**clip, "label": draw(st.none() | TEXT)})
+            if start_us is not None and video["duration_us"] == end_us - start_us:
+                video["duration_us"] = None
+        videos.append(video)
+    return annotations_of(videos, clips)
+
+
+@given(rows=kinetics_json_like(), crlf=st.booleans())
+def test_kinetics_json_survives(*, rows: Annotations, crlf: bool) -> None:
+    back = round_trip(lambda path: write_kinetics_json(path, rows), read_kinetics_json, name="k.json", crlf=crlf)
+    assert_same(back, rows)
+
+
+@st.composite
+def label_maps(draw: st.DrawFn, *, names: st.SearchStrategy[str] = TEXT) -> pl.DataFrame:
+    some = draw(st.lists(names, min_size=1, max_size=5, unique=True))
+    ids = draw(st.lists(st.integers(0, 300), min_size=len(some), max_size=len(some), unique=True))
+    kinds = [draw(st.none() | TEXT) for _ in some]
+    return pl.DataFrame({"class_id": ids, "name": some, "category": kinds}, schema=LABEL_MAP_COLUMNS)
+
+
+@st.composite
+def activitynet_like(draw: st.DrawFn, *, scored: bool) -> Annotations:
+    label_map = None if scored else draw(label_maps())
+    names = TEXT if label_map is None else st.sampled_from(label_map["name"].to_list())
+    videos, clips = [], []
+    for video_id in draw(st.lists(IDS, max_size=5, unique=True)):
+        width_px, height_px = draw(SIZES) or (None, None)
+        video = {"video_id": video_id}
+        if not scored:
+            video |= {"split": draw(SPLITS), "url": draw(st.none() | TEXT), "duration_us": draw(st.none() | TIMES_US)}
+            video |= {"width_px": width_px, "height_px": height_px}
+        videos.append(video)
+        for _ in range(draw(st.integers(0, 3))):
+            start_us, end_us = draw(TIME_PAIRS)
+            clip = {"video_id": video_id, "start_us": start_us, "end_us": end_us, "label": draw(names)}
+            clips.append({**clip, "split": video.get("split"), "score": draw(SCORES) if scored else None})
+    return annotations_of(videos, clips, label_map)
+
+
+@given(rows=activitynet_like(scored=False), crlf=st.booleans())
+def test_activitynet_survives_with_ids_and_categories(*, rows: Annotations, crlf: bool) -> None:
+    back = round_trip(lambda path: write_activitynet(path, rows), read_activitynet, name="a.json", crlf=crlf)
+    assert_same(back, rows)
+
+
+@given(rows=activitynet_like(scored=True), crlf=st.booleans())
+def test_activitynet_predictions_survive(*, rows: Annotations, crlf: bool) -> None:
+    def write(path: Path) -> None:
+        write_activitynet_predictions(path, rows)
+
+    assert_same(round_trip(write, read_activitynet_predictions, name="p.json", crlf=crlf), rows)
+
+
+@given(rows=activitynet_like(scored=False))
+def test_a_label_map_in_the_context_gives_the_ids(rows: Annotations) -> None:
+    context = Context(label_map=rows.label_map)
+    bare = Annotations(videos=rows.videos, clips=rows.clips)
+
+    def read(path: Path) -> Annotations:
+        return read_activitynet(path, context=context)
+
+    assert_same(round_trip(lambda path: write_activitynet(path, bare, context=context), read, name="a.json"), rows)
