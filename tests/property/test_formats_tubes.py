@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from pathlib import Path
 
@@ -47,25 +48,17 @@ def assert_same(read: Annotations, wanted: Annotations) -> None:
 @settings(max_examples=60)
 @given(value=VALUES)
 def test_plain_values_survive_a_pickle(value: object) -> None:
-    try:
-        assert (
-            written_and_read(".pkl", lambda path: write_pickle(path, value), lambda path: loads(path.read_bytes()))
-            == value
-        )
-    except BadInput as error:
-        assert "half a character" in str(error)
+    back = written_and_read(".pkl", lambda path: write_pickle(path, value), lambda path: loads(path.read_bytes()))
+    assert back == value
 
 
 @settings(max_examples=300)
 @given(data=st.binary(max_size=60))
 def test_any_bytes_are_a_value_or_one_error(data: bytes) -> None:
-    try:
+    with contextlib.suppress(BadInput):
         loads(b"\x80\x04" + data)
-    except BadInput:
-        pass
 
 
-SCORES = st.lists(FLOATS, max_size=4).map(lambda scores: (scores, len(scores)))
 KEY_FRAMES = st.tuples(IDS, st.integers(0, 10**11), st.booleans(), st.lists(st.tuples(*[FLOATS] * 5), max_size=3))
 
 
