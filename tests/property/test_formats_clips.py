@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gesta.formats.activitynet import (
@@ -26,6 +28,7 @@ from gesta.formats.annotations import (
     numbered_labels,
 )
 from gesta.formats.kinetics_json import read_kinetics_json, write_kinetics_json
+from gesta.formats.path_labels import read_path_labels, write_path_labels
 
 TEXT = st.text(min_size=1, max_size=10) | st.text(st.sampled_from("-_'\",\\ \ufeff\u2028éA"), min_size=1, max_size=6)
 IDS = st.from_regex(r"\A[-_][A-Za-z0-9_-]{10}\Z") | TEXT
@@ -144,3 +147,87 @@ def test_a_label_map_in_the_context_gives_the_ids(rows: Annotations) -> None:
         return read_activitynet(path, context=context)
 
     assert_same(round_trip(lambda path: write_activitynet(path, bare, context=context), read, name="a.json"), rows)
+
+
+PARTS = st.from_regex(r"\A[-_A-Za-z0-9'\"é]{1,6}\Z")
+FILES = st.builds(
+    lambda folder, name, ending: f"{folder}{name}{ending}",
+    st.sampled_from(["", "a/", "train/dög/"]),
+    st.uuids().map(str) | st.from_regex(r"\A[-_][A-Za-z0-9_-]{10}\Z"),
+    st.sampled_from([".mp4", ".avi", ""]),
+)
+
+
+def stem_of(path: str) -> str:
+    return path.rsplit("/", 1)[-1].removesuffix(".mp4").removesuffix(".avi")
+
+
+@st.composite
+def lists_of_paths(draw: st.DrawFn, *, layout: str) -> Annotations:
+    paths = draw(st.lists(FILES, max_size=6, unique_by=stem_of))
+    videos, clips = [], []
+    for path in paths:
+        video_id = stem_of(path) if layout == "videos" else path.rsplit("/", 1)[-1]
+        count = draw(st.integers(0, 10**6)) if layout == "frames" else None
+        videos.append({"video_id": video_id, "path": path, "num_frames": count})
+        for _ in range(draw(st.integers(1, 3))):
+            clip: dict[str, Any] = {"video_id": video_id, "class_id": draw(st.none() | st.integers(0, 10**6))}
+            if layout == "offsets":
+                first, num_frames = draw(st.integers(0, 10**6)), draw(st.integers(0, 10**4))
+                clip |= {"start_us": at(first), "end_us": at(first + num_frames)}
+            clips.append(clip)
+    return Annotations(videos=frame_of(videos, VIDEO_COLUMNS), clips=frame_of(clips, CLIP_COLUMNS))
+
+
+def at(frame: int) -> int:
+    return (2 * frame * 1001 * 1_000_000 + 30_000) // 60_000
+
+
+def rated(rows: Annotations) -> Context:
+    """Every video at 30000/1001 frames a second."""
+    rates = rows.videos.with_columns(fps_num=pl.lit(30_000, pl.Int64()), fps_den=pl.lit(1001, pl.Int64()))
+    return Context(videos=rates.select("video_id", "fps_num", "fps_den"))
+
+
+@pytest.mark.parametrize("layout", ["videos", "frames", "offsets"])
+@given(data=st.data(), crlf=st.booleans(), separator=st.sampled_from([" ", ",", ";", "\t"]), shift=st.integers(0, 1))
+@settings(max_examples=40)
+def test_path_labels_survive(*, data: st.DataObject, layout: Any, crlf: bool, separator: str, shift: int) -> None:
+    rows = data.draw(lists_of_paths(layout=layout))
+    if shift:
+        rows = replace(rows, clips=rows.clips.with_columns(pl.col("class_id") + 1))
+    many, context = data.draw(st.booleans()), rated(rows)
+    options: dict[str, Any] = {"layout": layout, "separator": separator, "multi_label": many, "label_shift": shift}
+
+    def write(path: Path) -> None:
+        write_path_labels(path, rows, context=context if layout == "offsets" else Context(), **options)
+
+    def read(path: Path) -> Annotations:
+        return read_path_labels(path, context=context, **options)
+
+    assert_same(round_trip(write, read, name="list.txt", crlf=crlf), rows)
+
+
+@given(
+    rows=st.lists(
+        st.tuples(IDS.filter(lambda text: not set(text) & set("/\n\r ") and text == text.strip()), st.integers(0, 999)),
+        max_size=5,
+    )
+)
+def test_kinetics_clip_files_keep_their_times(rows: list[tuple[str, int]]) -> None:
+    clips = [
+        {"video_id": video_id, "start_us": start * 1_000_000, "end_us": (start + 10) * 1_000_000, "class_id": 3}
+        for video_id, start in rows
+        if video_id.isprintable()
+    ]
+    videos = [{"video_id": name} for name in dict.fromkeys(clip["video_id"] for clip in clips)]
+    given_rows = Annotations(videos=frame_of(videos, VIDEO_COLUMNS), clips=frame_of(clips, CLIP_COLUMNS))
+
+    def read(path: Path) -> Annotations:
+        return read_path_labels(path, ids="kinetics", separator=",")
+
+    def write(path: Path) -> None:
+        write_path_labels(path, given_rows, separator=",")
+
+    if not any("," in row["video_id"] or row["video_id"].startswith("\ufeff") for row in clips):
+        assert_same(round_trip(write, read, name="list.csv"), given_rows)
