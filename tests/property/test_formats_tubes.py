@@ -11,7 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gesta.formats.annotations import BOX_COLUMNS, VIDEO_COLUMNS, Annotations, shaped
+from gesta.formats.action_tubes import read_action_tubes, write_action_tubes
+from gesta.formats.annotations import (
+    BOX_COLUMNS,
+    LABEL_MAP_COLUMNS,
+    VIDEO_COLUMNS,
+    Annotations,
+    Context,
+    empty,
+    frame_times_us,
+    shaped,
+)
 from gesta.formats.pickle_writer import write_pickle
 from gesta.formats.proposals import read_proposals, write_proposals
 from gesta.formats.safe_pickle import loads
@@ -77,3 +87,71 @@ def proposals_of(frames: list[tuple[str, int, bool, list[tuple[float, ...]]]]) -
 def test_proposals_survive(ending: str, frames: list[tuple[str, int, bool, list[tuple[float, ...]]]]) -> None:
     wanted = proposals_of(frames)
     assert_same(written_and_read(ending, lambda path: write_proposals(path, wanted), read_proposals), wanted)
+
+
+SIZES = st.tuples(st.integers(1, 5000), st.integers(1, 5000))
+RATES = st.sampled_from([(25, 1), (30, 1), (30_000, 1001), (24_000, 1001), (15, 2)])
+PIXELS = st.integers(0, 4000) | st.floats(0, 4000, width=32)
+TUBES = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 50), st.lists(st.tuples(*[PIXELS] * 4), min_size=1, max_size=3)),
+    max_size=4,
+)
+
+
+@st.composite
+def films(draw, tubes):  # type: ignore[no-untyped-def]
+    """Videos with sizes and rates, each with what `tubes` draws."""
+    found = []
+    for video_id in draw(st.lists(IDS, max_size=3, unique=True)):
+        (width, height), (num, den) = draw(SIZES), draw(RATES)
+        split, frames = draw(st.sampled_from(["train", "test", None])), draw(st.integers(0, 1000))
+        video = {"video_id": video_id, "split": split, "width_px": width, "height_px": height, "num_frames": frames}
+        found.append((video | {"fps_num": num, "fps_den": den}, draw(tubes)))
+    return found
+
+
+def table(videos: list[dict[str, object]]) -> pl.DataFrame:
+    return shaped(pl.DataFrame(videos, infer_schema_length=None), VIDEO_COLUMNS) if videos else empty(VIDEO_COLUMNS)
+
+
+def boxes_at(rows: list[dict[str, object]], videos: pl.DataFrame) -> pl.DataFrame:
+    """Box rows with times and fractions for `frame` from 0 and pixels."""
+    if not rows:
+        return empty(BOX_COLUMNS)
+    frame = pl.DataFrame(rows, infer_schema_length=None)
+    known = frame.join(videos, on="video_id", how="left", maintain_order="left").with_columns(
+        frame_times_us(pl.col("frame"), fps_num=pl.col("fps_num"), fps_den=pl.col("fps_den")).alias("timestamp_us"),
+        *(
+            (pl.col(n).cast(pl.Float64) / pl.col("width_px" if n[0] == "x" else "height_px"))
+            for n in ("x1", "y1", "x2", "y2")
+        ),
+    )
+    return shaped(known, BOX_COLUMNS)
+
+
+@settings(max_examples=80)
+@given(films=films(TUBES), names=st.lists(ANY_TEXT, min_size=4, max_size=6))
+def test_tubes_survive(films: list[tuple[dict[str, object], list[object]]], names: list[str]) -> None:
+    videos = table([video for video, _ in films])
+    rows = []
+    for video, tubes in films:
+        by_label: dict[int, list[object]] = {}
+        for label, first, boxes in tubes:  # type: ignore[misc]
+            by_label.setdefault(label, []).append((first, boxes))
+        number = 0
+        for label, some in by_label.items():
+            for first, boxes in some:  # type: ignore[misc]
+                for i, box in enumerate(boxes):
+                    corners = dict(zip(("x1", "y1", "x2", "y2"), map(float, box), strict=True))
+                    rows.append({"video_id": video["video_id"], "frame": first + i, "class_id": label} | corners)
+                    rows[-1]["person_id"] = number
+                number += 1
+    label_map = shaped(pl.DataFrame({"class_id": range(len(names)), "name": names}), LABEL_MAP_COLUMNS)
+    wanted = Annotations(videos=videos, boxes=boxes_at(rows, videos), label_map=label_map)
+    context = Context(videos=videos.drop("split", "num_frames"))
+    assert_same(
+        written_and_read(
+            ".pkl", lambda path: write_action_tubes(path, wanted), lambda path: read_action_tubes(path, context=context)
+        ),
+        wanted,
+    )

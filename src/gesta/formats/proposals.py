@@ -40,6 +40,7 @@ from gesta.formats.annotations import (
     VIDEO_COLUMNS,
     Annotations,
     Context,
+    empty,
     frame_numbers,
     frame_times_us,
     shaped,
@@ -199,7 +200,7 @@ def _timed(rows: pl.DataFrame, *, context: Context, path: Path) -> pl.DataFrame:
 
 
 def _with_rates(rows: pl.DataFrame, *, context: Context, path: Path) -> pl.DataFrame:
-    known = shaped(pl.DataFrame() if context.videos is None else context.videos, VIDEO_COLUMNS)
+    known = empty(VIDEO_COLUMNS) if context.videos is None else shaped(context.videos, VIDEO_COLUMNS)
     rates = known.select("video_id", "fps_num", "fps_den").unique("video_id", keep="first", maintain_order=True)
     rated = rows.join(rates, on="video_id", how="left", maintain_order="left")
     bad = rated.filter((pl.col("fps_num").fill_null(0) <= 0) | (pl.col("fps_den").fill_null(0) <= 0))
