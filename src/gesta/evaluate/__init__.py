@@ -1,10 +1,21 @@
 """Frame mAP with the official AVA semantics, top-k accuracy, and what chance would score. No torch."""
 
-from gesta.evaluate.frame_map import FrameMap, chance_map, frame_map, outcomes
+from gesta.evaluate.csv_files import evaluate_csv
+from gesta.evaluate.frame_map import (
+    FrameMap,
+    chance_map,
+    frame_map,
+    frame_map_arrays,
+    frame_map_of,
+    frame_maps,
+    outcomes,
+)
+from gesta.evaluate.heaps import Boxes
+from gesta.evaluate.protocols import PROTOCOLS
 from gesta.evaluate.stage import read_detections, release_at, run_evaluate, run_evaluate_files
 from gesta.evaluate.top_k import top_k
 
 __all__ = [
-    "FrameMap", "chance_map", "frame_map", "outcomes", "read_detections", "release_at", "run_evaluate",
-    "run_evaluate_files", "top_k",
+    "PROTOCOLS", "Boxes", "FrameMap", "chance_map", "evaluate_csv", "frame_map", "frame_map_arrays", "frame_map_of",
+    "frame_maps", "outcomes", "read_detections", "release_at", "run_evaluate", "run_evaluate_files", "top_k",
 ]  # fmt: skip

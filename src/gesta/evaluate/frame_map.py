@@ -1,38 +1,39 @@
-"""Frame mAP with the semantics of the official AVA program, to the last digit.
+"""Frame mAP: the official AVA semantics to the last digit, and those of the projects that depart from them.
 
-Shapes: N detections, M labelled boxes, P pairs of a detection and a labelled box of one key-frame and class, C classes.
+Shapes: N detections, M labelled boxes, K detections that are scored, C classes.
 
-Source of every rule here: activitynet/ActivityNet, `Evaluation/get_ava_performance.py` and `Evaluation/ava/`, commit
-82304fa9, read and probed. Where that program leaves its own result to chance (equal scores under NumPy's unstable
-default sort), the rule is: a stable ascending sort, then reversed, so that of equal scores the later-read comes first.
+Source of every rule: `gesta.evaluate.protocols`. Where the programs leave their result to chance (equal scores under
+NumPy's unstable default sort), the rule is: a stable ascending sort, then reversed, so that of equal scores the
+later-read comes first.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from gesta.schema import BadInput, format_seconds
+from gesta.evaluate.average_precision import average_precisions
+from gesta.evaluate.claims import Claims, InvertedBoxError, claims_of, labelled_of
+from gesta.evaluate.heaps import Boxes, Heaps, empty_heaps, pushed
+from gesta.evaluate.protocols import OFFICIAL_CAP, PROTOCOLS, Rules
+from gesta.schema import US_PER_S, BadInput, UnknownName, format_seconds
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Ties = Literal["stable", "numpy"]
 
 KEY = ["video_id", "timestamp_us"]
 CORNERS = ["x1", "y1", "x2", "y2"]
-OFFICIAL_CAP = 50
-"""Labelled boxes (box x class) of one key-frame that are scored at most, over all classes together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FrameMap:
-    """Frame mAP and its parts; the arrays are parallel to `class_ids`."""
+    """Frame mAP at one threshold and its parts; the arrays are parallel to `class_ids`."""
 
     mean_ap: float
     class_ids: tuple[int, ...]
@@ -40,6 +41,7 @@ class FrameMap:
     num_groundtruth: Ints
     num_detections: Ints
     num_key_frames: int
+    iou: float = 0.5
 
     def of_class(self, class_id: int) -> float:
         """Average precision of one class; NaN without ground truth."""
@@ -53,7 +55,7 @@ def frame_map(
     class_ids: Sequence[int],
     iou: float = 0.5,
     cap: int = OFFICIAL_CAP,
-    ties: Literal["stable", "numpy"] = "stable",
+    ties: Ties = "stable",
 ) -> FrameMap:
     """Frame mAP of `detections` against `groundtruth` as the official AVA program computes it.
 
@@ -78,43 +80,61 @@ def frame_map(
             labelled box with x1 > x2 or y1 > y2 meets a detection of its class and key-frame.
     Source: `get_ava_performance.py` (reading, capacity 50), `per_image_evaluation.py` (matching), `metrics.py` (AP).
     """
-    _check(groundtruth, ["class_id"], what="ground truth")
-    _check(detections, ["class_id", "score"], what="detections")
-    classes = np.unique(np.asarray(class_ids, dtype=np.int64))
-    if len(classes) == 0 or len(classes) != len(class_ids):
-        raise BadInput(f"class ids {list(class_ids)[:10]}", mend="Want at least one, none of them twice")
+    rules = replace(PROTOCOLS["official"], cap=cap)
+    return _frame_maps(groundtruth, detections, class_ids=class_ids, rules=rules, ious=[iou], ties=ties)[0]
 
-    key_frames, labelled, found = _claimants(groundtruth, detections, classes, cap=cap)
-    is_right_N = _match(found, labelled, iou=iou, key_frames=key_frames)[0]
 
-    num_groundtruth_C = np.bincount(labelled.class_index, minlength=len(classes))
-    num_detections_C = np.bincount(found.class_index, minlength=len(classes))
-    by_class = np.argsort(found.class_index, kind="stable")
-    parts = np.split(by_class, np.cumsum(num_detections_C)[:-1])
-    ap_C = np.array(
-        [
-            _average_precision(found.score[part], is_right_N[part], num_groundtruth=int(count), ties=ties)
-            for part, count in zip(parts, num_groundtruth_C, strict=True)
-        ]
+def frame_map_of(
+    groundtruth: pl.DataFrame,
+    detections: pl.DataFrame,
+    *,
+    class_ids: Sequence[int],
+    protocol: str = "official",
+    excluded: pl.DataFrame | None = None,
+    iou: float = 0.5,
+    ties: Ties = "stable",
+) -> FrameMap:
+    """Frame mAP as one of the projects in `PROTOCOLS` computes it; arguments as for `frame_maps`.
+
+    Raises:
+        UnknownName: there is no such protocol.
+        BadInput: as `frame_map`; or the project could not have read these files: see `frame_maps`.
+    """
+    return frame_maps(
+        groundtruth, detections, class_ids=class_ids, ious=[iou], protocol=protocol, excluded=excluded, ties=ties
+    )[0]
+
+
+def frame_maps(
+    groundtruth: pl.DataFrame,
+    detections: pl.DataFrame,
+    *,
+    class_ids: Sequence[int],
+    ious: Sequence[float],
+    protocol: str = "official",
+    excluded: pl.DataFrame | None = None,
+    ties: Ties = "stable",
+) -> list[FrameMap]:
+    """Frame mAP at each threshold of `ious`, as one of the projects in `PROTOCOLS` computes it.
+
+    Args:
+        groundtruth: as for `frame_map`.
+        detections: as for `frame_map`.
+        class_ids: as for `frame_map`.
+        ious: overlaps that a right detection has at least; the claims are worked out once for all of them.
+        protocol: a name in `PROTOCOLS`.
+        excluded: columns video_id, timestamp_us: key-frames that do not count.
+        ties: as for `frame_map`.
+    Raises:
+        UnknownName: there is no such protocol.
+        BadInput: as `frame_map`; or the project reads whole seconds only and a time is none; or, for MMAction2, a
+            detection is inverted or no labelled box counts, where that program ends in an error.
+    """
+    if protocol not in PROTOCOLS:
+        raise UnknownName(what="protocol", name=protocol, choices=PROTOCOLS)
+    return _frame_maps(
+        groundtruth, detections, class_ids=class_ids, rules=PROTOCOLS[protocol], ious=ious, excluded=excluded, ties=ties
     )
-    return FrameMap(
-        mean_ap=float(np.nanmean(ap_C)) if num_groundtruth_C.any() else float("nan"),
-        class_ids=tuple(int(class_id) for class_id in classes),
-        average_precision=ap_C,
-        num_groundtruth=num_groundtruth_C,
-        num_detections=num_detections_C,
-        num_key_frames=len(key_frames),
-    )
-
-
-def _claimants(
-    groundtruth: pl.DataFrame, detections: pl.DataFrame, classes: Ints, *, cap: int
-) -> tuple[pl.DataFrame, _Boxes, _Boxes]:
-    key_frames = groundtruth.select(KEY).unique(maintain_order=True).with_row_index("frame")
-    labelled = _ordered(groundtruth, key_frames, classes, cap=0, what="ground truth")
-    found = _ordered(detections, key_frames, classes, cap=cap, what="detections")
-    is_valid_N = (found.corners[:, 0] < found.corners[:, 2]) & (found.corners[:, 1] < found.corners[:, 3])
-    return key_frames, labelled, found.at(np.flatnonzero(is_valid_N))
 
 
 def outcomes(
@@ -131,15 +151,12 @@ def outcomes(
     box of its class and key-frame that it overlaps most; 0 where there is none) and gt_row (that box's row of
     `groundtruth`, from 0; null where there is none). Arguments and errors as for `frame_map`.
     """
-    _check(groundtruth, ["class_id"], what="ground truth")
-    _check(detections, ["class_id", "score"], what="detections")
-    classes = np.unique(np.asarray(class_ids, dtype=np.int64))
-    key_frames, labelled, found = _claimants(groundtruth, detections, classes, cap=cap)
-    is_right_N, best_N, iou_N = _match(found, labelled, iou=iou, key_frames=key_frames)
-    gt_row_N = np.where(best_N >= 0, labelled.row[best_N] if len(labelled.row) else -1, -1)
-    return detections[found.row].select(*KEY, "class_id", "score").with_columns(
-        pl.Series("row", found.row), pl.Series("is_right", is_right_N), pl.Series("iou", iou_N),
-        pl.Series("gt_row", gt_row_N).replace(-1, None),
+    rules = replace(PROTOCOLS["official"], cap=cap)
+    matched = _matched(groundtruth, detections, class_ids=class_ids, rules=rules, ious=[iou], with_boxes=True)
+    claims = matched.claims
+    return detections[claims.row_K].select(*KEY, "class_id", "score").with_columns(
+        pl.Series("row", claims.row_K), pl.Series("is_right", claims.right_TK[0].astype(bool)),
+        pl.Series("iou", claims.iou_K), pl.Series("gt_row", claims.best_K).replace(-1, None),
     ).select("row", *KEY, "class_id", "score", "is_right", "iou", "gt_row")  # fmt: skip
 
 
@@ -174,159 +191,233 @@ def chance_map(
     return float(np.mean(draws))
 
 
-@dataclass(frozen=True, slots=True)
-class _Boxes:
-    """Boxes of the scored key-frames, key-frames in the order of their first row, best first within one."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Matched:
+    """The claims of one file of detections, and the labelled boxes of each class [C]."""
 
-    frame: Ints
-    class_index: Ints
-    corners: Floats
-    score: Floats
-    row: Ints
-
-    def at(self, rows: Ints) -> _Boxes:
-        return _Boxes(self.frame[rows], self.class_index[rows], self.corners[rows], self.score[rows], self.row[rows])
+    claims: Claims
+    num_groundtruth_C: Ints
+    num_key_frames: int
 
 
-def _check(frame: pl.DataFrame, columns: Sequence[str], *, what: str) -> None:
+def frame_map_arrays(
+    groundtruth: Boxes,
+    detections: Boxes,
+    *,
+    class_ids: Sequence[int],
+    num_key_frames: int,
+    protocol: str = "official",
+    ious: Sequence[float] = (0.5,),
+    ties: Ties = "stable",
+) -> list[FrameMap]:
+    """Frame mAP at each threshold, from arrays; the caller has numbered the key-frames that count.
+
+    Args:
+        groundtruth: labelled boxes; a row on no counted key-frame has `frame_N` -1.
+        detections: likewise.
+        class_ids: what the class indices stand for, rising.
+        num_key_frames: how many key-frames count.
+        protocol: a name in `PROTOCOLS`.
+        ious: overlaps that a right detection has at least.
+        ties: as for `frame_map`.
+    Raises:
+        InvertedBoxError: see `gesta.evaluate.claims`.
+        BadInput: for MMAction2, no labelled box counts.
+    """
+    rules = PROTOCOLS[protocol]
+    heaps = pushed(empty_heaps(num_key_frames), detections, cap=rules.cap, order=rules.order)
+    return scored(match(groundtruth, heaps, len(class_ids), rules=rules, ious=ious), class_ids, rules, ious, ties)
+
+
+def match(
+    groundtruth: Boxes,
+    heaps: Heaps,
+    num_classes: int,
+    *,
+    rules: Rules,
+    ious: Sequence[float],
+    with_boxes: bool = False,
+) -> Matched:
+    """The claims of the detections that `heaps` holds on labelled boxes.
+
+    Raises:
+        InvertedBoxError: see `gesta.evaluate.claims`.
+    """
+    num_frames = len(heaps.num_F)
+    labelled_heaps = pushed(empty_heaps(num_frames), groundtruth, cap=0, order=rules.groundtruth_order)
+    claims = claims_of(
+        heaps, labelled_of(labelled_heaps, order=rules.groundtruth_order), order=rules.order,
+        first_F=labelled_heaps.first_F if rules.counted == "boxed" else heaps.first_F, ious=ious,
+        is_float32=rules.is_float32, with_boxes=with_boxes,
+    )  # fmt: skip
+    is_counted_M = groundtruth.class_N >= 0
+    if not rules.counts_excluded_boxes:
+        is_counted_M &= groundtruth.frame_N >= 0
+    num_groundtruth_C = np.bincount(groundtruth.class_N[is_counted_M], minlength=num_classes)
+    return Matched(claims=claims, num_groundtruth_C=num_groundtruth_C, num_key_frames=num_frames)
+
+
+def scored(
+    matched: Matched, class_ids: Sequence[int], rules: Rules, ious: Sequence[float], ties: Ties
+) -> list[FrameMap]:
+    """Average precision of every class and its mean, at each threshold that was matched.
+
+    Raises:
+        BadInput: MMAction2's rules, and no labelled box counts: that program ends in an error there.
+    """
+    claims, num_groundtruth_C = matched.claims, matched.num_groundtruth_C
+    num_detections_C = np.bincount(claims.class_K, minlength=len(class_ids))
+    if rules.skips_undetected_classes and not num_groundtruth_C.any():
+        raise BadInput(f"no labelled box counts, and {rules.what} ends in an error", mend="Check the label map")
+    score_K = claims.score_K.astype(np.float32).astype(np.float64) if rules.is_float32 else claims.score_K
+    results = []
+    for iou, right_K in zip(ious, claims.right_TK, strict=True):
+        ap_C = average_precisions(claims.class_K, score_K, right_K, num_groundtruth_C=num_groundtruth_C, ties=ties)
+        if rules.skips_undetected_classes:
+            ap_C[num_detections_C == 0] = np.nan
+        results.append(
+            FrameMap(
+                mean_ap=float(np.nanmean(ap_C)) if np.isfinite(ap_C).any() else float("nan"),
+                class_ids=tuple(int(class_id) for class_id in class_ids),
+                average_precision=ap_C,
+                num_groundtruth=num_groundtruth_C,
+                num_detections=num_detections_C,
+                num_key_frames=matched.num_key_frames,
+                iou=float(iou),
+            )
+        )
+    return results
+
+
+def sorted_class_ids(class_ids: Sequence[int]) -> Ints:
+    """The classes that count, rising.
+
+    Raises:
+        BadInput: there is none, or one comes twice.
+    """
+    classes = np.unique(np.asarray(class_ids, dtype=np.int64))
+    if len(classes) == 0 or len(classes) != len(class_ids):
+        raise BadInput(f"class ids {list(class_ids)[:10]}", mend="Want at least one, none of them twice")
+    return classes
+
+
+def _frame_maps(
+    groundtruth: pl.DataFrame,
+    detections: pl.DataFrame,
+    *,
+    class_ids: Sequence[int],
+    rules: Rules,
+    ious: Sequence[float],
+    excluded: pl.DataFrame | None = None,
+    ties: Ties = "stable",
+) -> list[FrameMap]:
+    matched = _matched(groundtruth, detections, class_ids=class_ids, rules=rules, ious=ious, excluded=excluded)
+    return scored(matched, sorted_class_ids(class_ids).tolist(), rules, ious, ties)
+
+
+def _matched(
+    groundtruth: pl.DataFrame,
+    detections: pl.DataFrame,
+    *,
+    class_ids: Sequence[int],
+    rules: Rules,
+    ious: Sequence[float],
+    excluded: pl.DataFrame | None = None,
+    with_boxes: bool = False,
+) -> Matched:
+    check_rows(groundtruth, ["class_id"], ious=ious, what="ground truth", rules=rules)
+    check_rows(detections, ["class_id", "score"], ious=ious, what="detections", rules=rules)
+    classes = sorted_class_ids(class_ids)
+    key_frames = key_frames_of(groundtruth, detections, classes, rules=rules, excluded=excluded)
+    labelled = boxes_of(groundtruth, key_frames, classes, what="ground truth")
+    found = boxes_of(detections, key_frames, classes, what="detections")
+    try:
+        heaps = pushed(empty_heaps(len(key_frames)), found, cap=rules.cap, order=rules.order)
+        return match(labelled, heaps, len(classes), rules=rules, ious=ious, with_boxes=with_boxes)
+    except InvertedBoxError as error:
+        raise inverted_box(error, groundtruth if error.is_labelled else detections) from error
+
+
+def inverted_box(error: InvertedBoxError, rows: pl.DataFrame) -> BadInput:
+    """The error in words, from the rows (`KEY`, `CORNERS`) that it counts."""
+    row = rows.row(error.row, named=True)
+    what = "ground truth" if error.is_labelled else "detections"
+    corners = [row[name] for name in CORNERS]
+    return BadInput(
+        f"{what} of {row['video_id']} at {format_seconds(row['timestamp_us'])} s: box {corners} ends before it starts",
+        mend="Want x1 <= x2 and y1 <= y2",
+    )
+
+
+def check_rows(frame: pl.DataFrame, columns: Sequence[str], *, ious: Sequence[float], what: str, rules: Rules) -> None:
+    """Nothing, where the rows can be scored so.
+
+    Raises:
+        BadInput: a column is missing, there is no threshold, or the rules refuse a time.
+    """
+    if not len(ious):
+        raise BadInput("no overlap threshold was given", mend="Want at least one, such as 0.5")
     missing = [name for name in (*KEY, *CORNERS, *columns) if name not in frame.columns]
     if missing:
         raise BadInput(f"{what}: no column {', '.join(missing)}", mend=f"Found: {', '.join(frame.columns)}")
+    if not rules.has_fractions:
+        refuse_fractions(frame["timestamp_us"], what=what, rules=rules)
 
 
-def _ordered(rows: pl.DataFrame, key_frames: pl.DataFrame, classes: Ints, *, cap: int, what: str) -> _Boxes:
-    """The rows of `classes` on `key_frames`, at most `cap` a key-frame, in the order in which they claim boxes."""
-    counted = rows.with_row_index("row").filter(pl.col("class_id").is_in(classes.tolist()))
-    if "score" not in counted.columns:
-        counted = counted.with_columns(score=pl.lit(1.0))
-    counted = counted.join(key_frames, on=KEY, how="inner", maintain_order="left")
-    score = counted["score"].fill_null(1.0).cast(pl.Float64).to_numpy()
-    corners = counted.select(pl.col(CORNERS).cast(pl.Float64)).to_numpy()
-    wrong = ~(np.isfinite(score) & np.isfinite(corners).all(axis=1))
-    if wrong.any():
-        row = counted.row(int(wrong.argmax()), named=True)
-        raise BadInput(f"{what}: a score or corner is no number: {row}", mend="Want finite numbers")
-    class_id = counted["class_id"].cast(pl.Int64).to_numpy()
-    frame_N, row_N = (counted[name].cast(pl.Int64).to_numpy() for name in ("frame", "row"))
-    boxes = _Boxes(frame_N, np.searchsorted(classes, class_id), corners, score, row_N)
-    return boxes.at(_claiming_order(boxes, class_id, cap=cap))
+def refuse_fractions(times_us: pl.Series, *, what: str, rules: Rules) -> None:
+    """Nothing, where every time is a whole second.
 
-
-def _claiming_order(boxes: _Boxes, class_id: Ints, *, cap: int) -> Ints:
-    """Rows in the order of their key-frame's first row, then by falling score, `cap` a key-frame; [<= N]."""
-    if not len(boxes.frame):
-        return np.empty(0, dtype=np.int64)
-    _, first, inverse = np.unique(boxes.frame, return_index=True, return_inverse=True)
-    turn_of_frame = np.argsort(np.argsort(first))
-    turn = turn_of_frame[inverse]
-    in_turn = np.lexsort((-boxes.score, turn))
-    starts = np.flatnonzero(np.diff(turn[in_turn], prepend=-1))
-    ends = np.append(starts[1:], len(in_turn))
-    same = (np.diff(turn[in_turn]) == 0) & (np.diff(boxes.score[in_turn]) == 0)
-    num_same_before = np.concatenate([[0], np.cumsum(same)])
-    parts = []
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        rows = in_turn[start:end]
-        if num_same_before[end - 1] > num_same_before[start]:
-            rows = _heap_order(np.sort(rows), boxes, class_id, cap=cap)
-        parts.append(rows[:cap] if cap else rows)
-    return np.concatenate(parts)
-
-
-def _heap_order(rows: Ints, boxes: _Boxes, class_id: Ints, *, cap: int) -> Ints:
-    """What a bounded heap of (score, class, y1, x1, y2, x2) leaves of `rows` (file order), stably sorted by score.
-
-    Among equal scores the official program's order is that of its heap's array, so the heap itself is the definition:
-    a newcomer enters a full heap only if its score is strictly above the lowest, and the smallest tuple leaves.
+    Raises:
+        BadInput: one is none, and the project reads whole seconds only.
     """
-    x1, y1, x2, y2 = boxes.corners[rows].T.tolist()
-    entries = list(zip(boxes.score[rows].tolist(), class_id[rows].tolist(), y1, x1, y2, x2, strict=True))
-    heap: list[tuple[float, int, float, float, float, float]] = []
-    for entry in entries:
-        if cap < 1 or len(heap) < cap:
-            heapq.heappush(heap, entry)
-        elif entry[0] > heap[0][0]:
-            heapq.heapreplace(heap, entry)
-    # A row number inside the entries would change how the heap arranges equal ones; rows equal in everything are
-    # interchangeable, so they are dealt out afterwards.
-    rows_of = defaultdict(list)
-    for entry, row in zip(reversed(entries), reversed(rows.tolist()), strict=True):
-        rows_of[entry].append(row)
-    return np.array([rows_of[entry].pop() for entry in sorted(heap, key=lambda entry: -entry[0])], dtype=np.int64)
-
-
-def _match(
-    found: _Boxes, labelled: _Boxes, *, iou: float, key_frames: pl.DataFrame
-) -> tuple[npt.NDArray[np.bool_], Ints, Floats]:
-    """Whether each detection is right, the labelled box it overlaps most (-1: there is none), by how much; [N] each."""
-    num_found = len(found.frame)
-    is_right_N, best_N, iou_N = np.zeros(num_found, dtype=bool), np.full(num_found, -1), np.zeros(num_found)
-    detection_P, box_P = _pairs(found, labelled)
-    if not len(detection_P):
-        return is_right_N, best_N, iou_N
-    a_P4, b_P4 = found.corners[detection_P], labelled.corners[box_P]
-    inverted_P = (b_P4[:, 0] > b_P4[:, 2]) | (b_P4[:, 1] > b_P4[:, 3])
-    if inverted_P.any():
-        box = int(box_P[inverted_P.argmax()])
-        video_id, time_us = key_frames.row(int(labelled.frame[box]))[1:]
+    fractions = times_us.filter(times_us % US_PER_S != 0)
+    if len(fractions):
         raise BadInput(
-            f"ground truth of {video_id} at {format_seconds(time_us)} s: box {labelled.corners[box].tolist()} ends "
-            "before it starts",
-            mend="Want x1 <= x2 and y1 <= y2",
+            f"{what}: {rules.what} reads whole seconds only, not {format_seconds(fractions[0])}",
+            mend="Use the protocol 'official'",
         )
-    overlap_P = _iou_of_pairs(a_P4, b_P4)
-    starts = np.flatnonzero(np.diff(detection_P, prepend=-1))
-    num_pairs = np.diff(np.append(starts, len(detection_P)))
-    best = np.maximum.reduceat(overlap_P, starts)
-    # The first pair that reaches its detection's best: argmax over each run.
-    hits = np.flatnonzero(overlap_P == np.repeat(best, num_pairs))
-    first_hit = hits[np.searchsorted(hits, starts)]
-    best_N[detection_P[starts]], iou_N[detection_P[starts]] = box_P[first_hit], best
-    enough = best >= iou
-    detections, boxes = detection_P[starts][enough], box_P[first_hit][enough]
-    # Detections come best first within a key-frame, so the first to name a box is the one that gets it.
-    _, winners = np.unique(boxes, return_index=True)
-    is_right_N[detections[winners]] = True
-    return is_right_N, best_N, iou_N
 
 
-def _pairs(found: _Boxes, labelled: _Boxes) -> tuple[Ints, Ints]:
-    """Rows of `found` and of `labelled` that share key-frame and class, [P] each, both ascending within the other."""
-    num_classes = 1 + max(found.class_index.max(initial=0), labelled.class_index.max(initial=0))
-    key_N = found.frame * num_classes + found.class_index
-    key_M = labelled.frame * num_classes + labelled.class_index
-    by_key = np.argsort(key_M, kind="stable")
-    low = np.searchsorted(key_M[by_key], key_N, side="left")
-    count = np.searchsorted(key_M[by_key], key_N, side="right") - low
-    detection_P = np.repeat(np.arange(len(key_N)), count)
-    offset_P = np.arange(len(detection_P)) - np.repeat(np.cumsum(count) - count, count)
-    return detection_P, by_key[np.repeat(low, count) + offset_P]
+def key_frames_of(
+    groundtruth: pl.DataFrame,
+    detections: pl.DataFrame,
+    classes: Ints,
+    *,
+    rules: Rules,
+    excluded: pl.DataFrame | None,
+) -> pl.DataFrame:
+    """The key-frames that count, numbered in the order of their first row: `KEY` and `frame`."""
+    keys = groundtruth.filter(pl.col("class_id").is_in(classes.tolist())) if rules.counted == "boxed" else groundtruth
+    keys = keys.select(KEY)
+    if rules.counted == "any":
+        keys = pl.concat([keys, detections.select(KEY)])
+    keys = keys.unique(maintain_order=True)
+    if excluded is not None:
+        keys = keys.join(excluded.select(KEY), on=KEY, how="anti", maintain_order="left")
+    return keys.with_columns(pl.int_range(pl.len(), dtype=pl.Int32).alias("frame"))
 
 
-def _iou_of_pairs(a_P4: Floats, b_P4: Floats) -> Floats:
-    """Intersection over union of each row of `a_P4` with the same row of `b_P4`, float64 [P]."""
-    sides_P2 = np.clip(np.minimum(a_P4[:, 2:], b_P4[:, 2:]) - np.maximum(a_P4[:, :2], b_P4[:, :2]), 0, None)
-    shared_P = sides_P2[:, 0] * sides_P2[:, 1]
-    area_a_P = (a_P4[:, 2] - a_P4[:, 0]) * (a_P4[:, 3] - a_P4[:, 1])
-    area_b_P = (b_P4[:, 2] - b_P4[:, 0]) * (b_P4[:, 3] - b_P4[:, 1])
-    return shared_P / (area_a_P + area_b_P - shared_P)
+def boxes_of(rows: pl.DataFrame, key_frames: pl.DataFrame, classes: Ints, *, what: str) -> Boxes:
+    """The rows as arrays; `key_frames` numbers what counts, `classes` [C] rises.
 
-
-def _average_precision(
-    score: Floats, is_right: npt.NDArray[np.bool_], *, num_groundtruth: int, ties: Literal["stable", "numpy"]
-) -> float:
-    """Area under the precision envelope over all recall steps; NaN without ground truth, 0 without detections.
-
-    Source: VOC's all-points AP as in `metrics.py`; the order among equal scores is the module's rule.
+    Raises:
+        BadInput: a score or corner that counts is no finite number.
     """
-    if num_groundtruth == 0:
-        return float("nan")
-    if not len(score):
-        return 0.0
-    order = np.argsort(score, kind="stable" if ties == "stable" else None)[::-1]
-    num_right = np.cumsum(is_right[order])
-    precision = num_right / np.arange(1, len(order) + 1)
-    recall = np.concatenate([[0.0], num_right / num_groundtruth, [1.0]])
-    envelope = np.concatenate([np.maximum.accumulate(precision[::-1])[::-1], [0.0]])
-    steps = np.flatnonzero(recall[1:] != recall[:-1])
-    return float(np.sum((recall[steps + 1] - recall[steps]) * envelope[steps]))
+    frame = rows.select(KEY).join(key_frames, on=KEY, how="left", maintain_order="left")["frame"]
+    class_ids = pl.Series(classes).to_frame("class_id").with_columns(pl.int_range(pl.len(), dtype=pl.Int32).alias("i"))
+    index = rows.select(pl.col("class_id").cast(pl.Int64)).join(
+        class_ids, on="class_id", how="left", maintain_order="left"
+    )["i"]
+    score = rows["score"] if "score" in rows.columns else pl.Series("score", [1.0]).new_from_index(0, len(rows))
+    boxes = Boxes(
+        frame_N=frame.fill_null(-1).to_numpy(),
+        class_N=index.fill_null(-1).to_numpy(),
+        corners_N4=np.ascontiguousarray(rows.select(pl.col(CORNERS).cast(pl.Float64).fill_null(np.nan)).to_numpy()),
+        score_N=score.cast(pl.Float64).fill_null(1.0).to_numpy(),
+    )
+    wrong = ~(np.isfinite(boxes.score_N) & np.isfinite(boxes.corners_N4).all(axis=1))
+    wrong &= (boxes.frame_N >= 0) & (boxes.class_N >= 0)
+    if wrong.any():
+        row = rows.row(int(wrong.argmax()), named=True)
+        raise BadInput(f"{what}: a score or corner is no number: {row}", mend="Want finite numbers")
+    return boxes
