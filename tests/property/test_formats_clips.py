@@ -27,8 +27,10 @@ from gesta.formats.annotations import (
     Context,
     numbered_labels,
 )
+from gesta.formats.hmdb51 import read_hmdb51, write_hmdb51
 from gesta.formats.kinetics_json import read_kinetics_json, write_kinetics_json
 from gesta.formats.path_labels import read_path_labels, write_path_labels
+from gesta.formats.ucf101 import read_ucf101, write_ucf101
 
 TEXT = st.text(min_size=1, max_size=10) | st.text(st.sampled_from("-_'\",\\ \ufeff\u2028éA"), min_size=1, max_size=6)
 IDS = st.from_regex(r"\A[-_][A-Za-z0-9_-]{10}\Z") | TEXT
@@ -231,3 +233,58 @@ def test_kinetics_clip_files_keep_their_times(rows: list[tuple[str, int]]) -> No
 
     if not any("," in row["video_id"] or row["video_id"].startswith("\ufeff") for row in clips):
         assert_same(round_trip(write, read, name="list.csv"), given_rows)
+
+
+CLASSES = st.from_regex(r"\A[-_A-Za-z0-9'\"(),é]{1,8}\Z")
+
+
+@st.composite
+def split_lists(draw: st.DrawFn, *, splits: list[str], folder_of_splits: bool) -> Annotations:
+    """Videos in one class folder each, in some splits, in the order in which the lists are read."""
+    classes = draw(st.lists(CLASSES, min_size=1, max_size=3, unique_by=str.lower))
+    files = draw(st.lists(st.uuids().map(lambda some: f"-{some}"), max_size=6, unique=True))
+    label_of = {name: draw(st.sampled_from(classes)) for name in files}
+    order = sorted(classes) if folder_of_splits else [None]
+    clips = [
+        {"video_id": name, "label": label_of[name], "split": split}
+        for number in "12"
+        for part in order
+        for name, split in draw(st.permutations([(name, draw(st.sampled_from(splits)) + number) for name in files]))
+        if part is None or label_of[name] == part
+    ]
+    if not folder_of_splits:
+        clips.sort(key=lambda clip: (clip["split"][-1], clip["split"].startswith("test")))
+    videos = {clip["video_id"]: {"video_id": clip["video_id"]} for clip in clips}
+    for name, video in videos.items():
+        video["path"] = f"{label_of[name]}/{name}.avi"
+        video["num_frames"] = None if folder_of_splits else draw(st.none() | st.integers(0, 10**6))
+    label_map = numbered_labels(pl.Series(classes))
+    if not folder_of_splits:
+        ids = draw(st.lists(st.integers(0, 999), min_size=len(classes), max_size=len(classes), unique=True))
+        label_map = label_map.with_columns(pl.Series("class_id", ids, dtype=pl.Int64()))
+    return annotations_of(list(videos.values()), clips, label_map)
+
+
+def in_crlf(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+
+
+@given(rows=split_lists(splits=["train0", "test0"], folder_of_splits=False), crlf=st.booleans())
+@settings(max_examples=50)
+def test_ucf101_lists_survive(*, rows: Annotations, crlf: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        write_ucf101(Path(folder, "lists"), rows)
+        if crlf:
+            in_crlf(Path(folder, "lists"))
+        assert_same(read_ucf101(Path(folder, "lists")), rows)
+
+
+@given(rows=split_lists(splits=["train", "test", "unused"], folder_of_splits=True), crlf=st.booleans())
+@settings(max_examples=50)
+def test_hmdb51_lists_survive(*, rows: Annotations, crlf: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        write_hmdb51(Path(folder, "lists"), rows)
+        if crlf:
+            in_crlf(Path(folder, "lists"))
+        assert_same(read_hmdb51(Path(folder, "lists")), rows)

@@ -17,7 +17,7 @@ from gesta.formats.annotations import (
     numbered_labels,
     shaped,
 )
-from gesta.schema import BadInput
+from gesta.schema import BadInput, Refused
 
 PathIds = Literal["stem", "path", "kinetics"]
 """How a file's path becomes a video id: its last part without the ending, the whole path without the ending, or
@@ -124,6 +124,49 @@ def refuse_unlabelled(annotations: Annotations, *, path: Path) -> None:
             f"{bad.height} clips have no class, the first of video {bad['video_id'][0]!r}",
             where=path,
             mend="Leave them out: this format holds labelled clips",
+        )
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files that lie in a folder, by name.
+
+    Raises:
+        BadInput: the folder cannot be listed, or a file's name is not UTF-8.
+    """
+    try:
+        found = sorted(entry for entry in folder.iterdir() if entry.is_file())
+    except OSError as error:
+        raise BadInput(
+            f"cannot be listed ({error.strerror})", where=folder, mend="Name a folder that is there"
+        ) from error
+    for entry in found:
+        refuse_undecoded(entry.name, folder=folder)
+    return found
+
+
+def refuse_undecoded(name: str, *, folder: Path) -> None:
+    """Nothing, where a file's name is text.
+
+    Raises:
+        BadInput: it has bytes that are not UTF-8.
+    """
+    if re.search("[\ud800-\udfff]", name):
+        raise BadInput(f"the file name {name!r} is not UTF-8 text", where=repr(str(folder)), mend="Rename the file")
+
+
+def refuse_times(annotations: Annotations, *, path: Path) -> None:
+    """Nothing, where every clip is its whole file.
+
+    Raises:
+        BadInput: a clip is a stretch of its video, which the format cannot say.
+    """
+    bad = annotations.clips.filter(pl.col("start_us").is_not_null() | pl.col("end_us").is_not_null())
+    if bad.height:
+        raise BadInput(
+            f"{bad.height} clips are stretches of videos, the first of {bad['video_id'][0]!r}, and these lists name "
+            "whole files",
+            where=path,
+            mend="Cut the clips first, or use a format that holds times (kinetics, activitynet)",
         )
 
 
@@ -248,6 +291,35 @@ def kinetics_file_name(video_id: str, start_us: int, end_us: int, *, path: Path)
             mend="Kinetics names clip files in whole seconds; give the videos' paths instead (--videos)",
         )
     return f"{video_id}_{start_us // 1_000_000:06d}_{end_us // 1_000_000:06d}.mp4"
+
+
+def refuse_two_paths(rows: pl.DataFrame, *, path: Path) -> None:
+    """Nothing, where each `video_id` has one `path`.
+
+    Raises:
+        BadInput: two paths have the same id.
+    """
+    pairs = rows.unique(["video_id", "path"], keep="first", maintain_order=True)
+    double = pairs.filter(pl.col("video_id").is_duplicated())
+    if double.height:
+        same = double.filter(pl.col("video_id") == double["video_id"][0])
+        raise BadInput(
+            f"{same['path'][0]!r} and {same['path'][1]!r} would both be video {same['video_id'][0]!r}",
+            where=path,
+            mend="Read it with ids='path', which takes the whole path for the id",
+        )
+
+
+def refuse_stale(folder: Path, *, names: set[str], found: list[Path]) -> None:
+    """Nothing, where the folder holds no files of the kind (`found`) but those that will be written anew (`names`).
+
+    Raises:
+        Refused: it does, and reading it would give both.
+    """
+    stale = sorted(file.name for file in found if file.name not in names)
+    if stale:
+        problem = f"{stale[0]} lies here already and would be read with what is written now"
+        raise Refused(problem, where=folder, mend="Write into another folder, or remove it")
 
 
 _BREAKS = re.compile(r"[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
