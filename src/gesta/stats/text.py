@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from gesta.stats.counts import MAX_BOXES_SHOWN, Stats
+from gesta.stats.overlay import Overlay
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
@@ -43,25 +44,136 @@ def stats_text(stats: Stats, *, width: int = 100, max_classes: int = 40) -> str:
         for row in splits.iter_rows(named=True):
             counts = (f"{row[f'num_{what}']:>10,} {what}" for what in ("videos", "clips", "boxes"))
             parts.append(f"  {row['split']:<10}{''.join(counts)}")
+    spread = stats.tables["clips_per_class"]
+    if len(spread):
+        parts += ["", "clips a class", *_grid(spread.select("split", "num_classes", "min", "mean", "median", "max"))]
     parts += _histograms(stats, width=width)
+    parts += _more(stats.tables, width=width, max_rows=max_classes)
     return "\n".join(parts)
 
 
-def _totals(stats: Stats) -> list[str]:
-    words = {
-        "num_videos": "videos", "num_clips": "clips", "num_clip_labels": "clip labels", "num_classes": "classes",
-        "num_key_frames": "key-frames", "num_empty_key_frames": "of them without a labelled box",
-        "num_boxes": "boxed persons", "num_box_labels": "box labels",
-        "mean_boxes_per_key_frame": "boxes per key-frame, mean", "median_box_side": "square root of box area, median",
-        "hours": "hours of clips",
-    }  # fmt: skip
+def overlay_text(overlay: Overlay, *, width: int = 100, max_classes: int = 40) -> str:
+    """Several datasets side by side: key-frames and videos, totals, samples a class, boxes a key-frame.
+
+    Args:
+        overlay: what `overlaid` gave.
+        width: of the terminal.
+        max_classes: classes shown, largest first; all of them are in classes.csv.
+    """
+    every = list(overlay.stats)
+    parts = [" beside ".join(overlay.names), "", "key-frames, videos and clips"]
+    counts = overlay.tables["frames_and_videos"]
+    parts += _grid(counts.rename({"num_key_frames": "key-frames", "num_videos": "videos", "num_clips": "clips"}))
+    totals = {name: overlay.stats[name].totals for name in every}
+    rows = {label: [totals[name][key] for name in every] for key, label in _TOTALS.items()}
+    shown = {label: values for label, values in rows.items() if any(values)}
+    parts += ["", "totals", *_grid(_wide(every, shown))]
+    classes = overlay.tables["classes"]
+    for column, title in (
+        ("num_boxes", "labelled boxes per class"),
+        ("num_box_videos", "videos of boxes per class"),
+        ("num_clips", "clips per class"),
+    ):
+        whole = classes.filter(pl.col("dataset") == overlay.combined, pl.col(column) > 0)
+        top = whole.sort([column, "class_id"], descending=[True, False]).head(max_classes)
+        if len(top):
+            of = {(row["dataset"], row["class_id"]): row[column] for row in classes.iter_rows(named=True)}
+            values = {
+                str(name)[:40]: [of[dataset, i] for dataset in every]
+                for i, name in top.select("class_id", "name").iter_rows()
+            }
+            left = len(whole) - len(top)
+            parts += ["", title, *_grid(_wide(every, values))]
+            parts += [f"  … {left:,} classes more (all of them in classes.csv)"] if left else []
+    shares = overlay.tables["boxes_per_key_frame"]
+    if len(shares):
+        of = {(dataset, number): share for dataset, number, _, share in shares.iter_rows()}
+        numbers = range(int(str(shares["num_boxes"].max())) + 1)
+        values = {
+            f"{n}+" if n == MAX_BOXES_SHOWN else str(n): [of.get((name, n), 0.0) for name in every] for n in numbers
+        }
+        parts += ["", "share of key-frames by number of boxes", *_grid(_wide(every, values))]
+    return "\n".join(
+        line[:width].rstrip() for line in [*parts, *_more(overlay.tables, width=width, max_rows=max_classes)]
+    )
+
+
+def _wide(names: Sequence[str], rows: Mapping[str, Sequence[object]]) -> pl.DataFrame:
+    """One row a label, one column a dataset, as text."""
+    columns = {"": list(rows), **{name: [_said(values[i]) for values in rows.values()] for i, name in enumerate(names)}}
+    return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+
+
+def _said(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}" if isinstance(value, float) else str(value)
+
+
+def _grid(frame: pl.DataFrame) -> list[str]:
+    """The frame as lines of even columns: the first to the left, numbers to the right."""
+    cells = [frame.columns, *([_said(value) for value in row] for row in frame.iter_rows())]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(frame.columns))]
+    # Names and words read from the left, and so does the first column; counts and shares from the right.
+    is_left = [i == 0 or name in _WORDS for i, name in enumerate(frame.columns)]
     lines = []
-    for key, label in words.items():
+    for row in cells:
+        padded = (cell.ljust(w) if left else cell.rjust(w) for cell, w, left in zip(row, widths, is_left, strict=True))
+        lines.append(("  " + "  ".join(padded)).rstrip())
+    return lines
+
+
+_WORDS = ("name", "dataset", "split", "group", "value", "clip_class", "box_class")
+
+_MORE = {
+    "groups": "groups of classes", "retention": "clips still there", "yields": "yields",
+    "npmi_of_clip_classes": "clip classes and the box classes that go with them (NPMI)",
+    "npmi_of_box_classes": "box classes, seen least first, and the clip classes that go with them (NPMI)",
+}  # fmt: skip
+
+
+def _more(tables: Mapping[str, pl.DataFrame], *, width: int, max_rows: int) -> list[str]:
+    """Tables that not every dataset has, their first rows."""
+    parts: list[str] = []
+    for name, frame in tables.items():
+        title = _MORE.get(name, name.replace("_", " ") if name.startswith("videos_by_") else "")
+        if not title or not len(frame):
+            continue
+        shown = frame.head(max_rows)
+        parts += ["", title, *(line[:width] for line in _grid(shown.drop("class_id", strict=False)))]
+        if len(frame) > len(shown):
+            parts.append(f"  … {len(frame) - len(shown):,} rows more (all of them in {name}.csv)")
+    return parts
+
+
+_TOTALS = {
+    "num_videos": "videos", "num_clips": "clips", "num_clip_labels": "clip labels", "num_classes": "classes",
+    "num_key_frames": "key-frames", "num_empty_key_frames": "of them without a labelled box",
+    "num_boxes": "boxed persons", "num_box_labels": "box labels",
+    "mean_boxes_per_key_frame": "boxes per key-frame, mean", "median_box_side": "square root of box area, median",
+    "peak_box_area": "box area at the peak, frame = 1",
+    "median_videos_per_box_class": "videos per class of boxes, median",
+    "max_videos_per_box_class": "videos per class of boxes, most", "hours": "hours of clips",
+}  # fmt: skip
+
+
+def _totals(stats: Stats) -> list[str]:
+    lines = []
+    for key, label in _TOTALS.items():
         value = stats.totals[key]
         if value:
-            lines.append(f"  {value:>12,} {label}" if isinstance(value, int) else f"  {value:>12,.2f} {label}")
+            lines.append(f"  {value:>12,} {label}" if isinstance(value, int) else f"  {_short(value):>12} {label}")
     low, high = stats.totals["min_clips_per_class"], stats.totals["max_clips_per_class"]
     return [*lines, f"  {f'{low:,}-{high:,}':>12} clips per class"] if low is not None else lines
+
+
+def _short(value: float) -> str:
+    """Two decimals, or four where two would show too little.
+
+    >>> _short(1.2), _short(0.0225)
+    ('1.20', '0.0225')
+    """
+    return f"{value:,.2f}" if abs(value) >= 0.1 else f"{value:.4f}"
 
 
 def _class_bars(ordered: pl.DataFrame, column: str, *, width: int, max_classes: int) -> list[str]:
