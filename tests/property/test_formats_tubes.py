@@ -22,6 +22,7 @@ from gesta.formats.annotations import (
     frame_times_us,
     shaped,
 )
+from gesta.formats.coco_vid import read_coco_vid, write_coco_vid
 from gesta.formats.pickle_writer import write_pickle
 from gesta.formats.proposals import read_proposals, write_proposals
 from gesta.formats.safe_pickle import loads
@@ -121,11 +122,12 @@ def boxes_at(rows: list[dict[str, object]], videos: pl.DataFrame) -> pl.DataFram
     frame = pl.DataFrame(rows, infer_schema_length=None)
     known = frame.join(videos, on="video_id", how="left", maintain_order="left").with_columns(
         frame_times_us(pl.col("frame"), fps_num=pl.col("fps_num"), fps_den=pl.col("fps_den")).alias("timestamp_us"),
-        *(
-            (pl.col(n).cast(pl.Float64) / pl.col("width_px" if n[0] == "x" else "height_px"))
-            for n in ("x1", "y1", "x2", "y2")
-        ),
     )
+    for name in ("x1", "y1", "x2", "y2"):
+        sides = known["width_px" if name[0] == "x" else "height_px"].to_list()
+        pixels = known[name].to_list()
+        shares = [None if px is None else float(px) / side for px, side in zip(pixels, sides, strict=True)]
+        known = known.with_columns(pl.Series(name, shares, dtype=pl.Float64))
     return shaped(known, BOX_COLUMNS)
 
 
@@ -155,3 +157,44 @@ def test_tubes_survive(films: list[tuple[dict[str, object], list[object]]], name
         ),
         wanted,
     )
+
+
+GRID = st.integers(-1000, 10**9).map(lambda units: units / 10**6) | st.integers(0, 4000).map(float)
+FRAMES = st.lists(
+    st.tuples(
+        st.integers(0, 10**6),
+        st.lists(
+            st.tuples(
+                st.tuples(*[GRID] * 4), st.integers(0, 2), st.none() | st.integers(-1, 10**6),
+                st.none() | st.floats(0, 1),
+            ),
+            max_size=3,
+        ),
+    ),
+    max_size=4, unique_by=lambda frame: frame[0],
+)  # fmt: skip
+CLASSES = st.lists(
+    st.tuples(st.integers(-5, 10**6), ANY_TEXT, st.none() | ANY_TEXT),
+    min_size=3,
+    max_size=5,
+    unique_by=lambda row: row[0],
+)
+
+
+@settings(max_examples=80)
+@given(films=films(FRAMES), classes=CLASSES)
+def test_coco_vid_survives(
+    films: list[tuple[dict[str, object], list[object]]], classes: list[tuple[object, ...]]
+) -> None:
+    label_map = pl.DataFrame(classes, schema=LABEL_MAP_COLUMNS, orient="row")
+    rows: list[dict[str, object]] = []
+    for video, frames in films:
+        for frame, boxes in frames:  # type: ignore[misc]
+            at = {"video_id": video["video_id"], "frame": frame}
+            for box, number, person, score in boxes or [((None,) * 4, None, None, None)]:
+                corners = dict(zip(("x1", "y1", "x2", "y2"), box, strict=True))
+                class_id = None if number is None else classes[number][0]
+                rows.append(at | corners | {"class_id": class_id, "person_id": person, "score": score})
+    videos = table([video for video, _ in films]).with_columns(split=pl.lit(None, dtype=pl.String))
+    wanted = Annotations(videos=videos, boxes=boxes_at(rows, videos), label_map=label_map)
+    assert_same(written_and_read(".json", lambda path: write_coco_vid(path, wanted), read_coco_vid), wanted)

@@ -34,8 +34,9 @@ without a box, clips, one tube twice on a frame.
 
 Source: the layout is that of vkalogeiton/caffe, branch act-detector, a4314616, `act-detector-scripts/Dataset.py`;
 MCG-NJU/MOC-Detector 45c3fd0, `src/datasets/dataset/dataset_annotation.py` and `src/ACT_utils/ACT_utils.py` (frame
-numbers are 1-indexed, coordinates 0-indexed); MCG-NJU/MultiSports a29e291. Rates: Soomro et al., UCF101 (2012), table
-2 (25); Kuehne et al., HMDB (2011), section 2.2 (30); Li et al., MultiSports (2021), section 3 (25).
+numbers are 1-indexed, coordinates 0-indexed); MCG-NJU/MultiSports a29e291. Rates: as the papers of UCF101 (2012), HMDB
+(2011, whose clips JHMDB takes) and MultiSports (2021) give them, not checked against the videos; the table of videos
+goes before them.
 """
 
 from __future__ import annotations

@@ -78,8 +78,13 @@ def at_times(rows: pl.DataFrame, videos: pl.DataFrame, *, path: Path) -> pl.Data
         row = too_great.row(0, named=True)
         raise BadInput(f"video {row['video_id']!r} has a frame {row['frame']}", where=path, mend="Correct the number")
     time_us = frame_times_us(pl.col("frame"), fps_num=pl.col("fps_num"), fps_den=pl.col("fps_den"))
-    corners = [pl.col(name) / pl.col("width_px" if name[0] == "x" else "height_px") for name in BOX]
-    return known.with_columns(time_us.alias("timestamp_us"), *corners).drop(_PAIRED)
+    # numpy, since polars divides by a column of one value through its reciprocal, which is not the same number.
+    corners = [
+        pl.Series(name, known[name].to_numpy() / known["width_px" if name[0] == "x" else "height_px"].to_numpy())
+        for name in BOX
+    ]
+    fractions = known.with_columns(time_us.alias("timestamp_us"), *corners)
+    return fractions.with_columns(pl.when(pl.col(name).is_not_nan()).then(name) for name in BOX).drop(_PAIRED)
 
 
 def on_frames(boxes: pl.DataFrame, videos: pl.DataFrame, *, path: Path, decimals: int | None) -> pl.DataFrame:
@@ -92,11 +97,15 @@ def on_frames(boxes: pl.DataFrame, videos: pl.DataFrame, *, path: Path, decimals
         decimals: digits to which pixels are rounded; None leaves them.
     Raises:
         BadInput: a video's size or frame rate is not known or no such thing, a time is null, negative or too great,
-            or a row has a part of a box.
+            or a row has a part of a box or a corner that is not finite.
     """
     num_null = boxes.select(pl.sum_horizontal(pl.col(BOX).is_null().cast(pl.Int64))).to_series()
     if (~num_null.is_in([0, 4])).any():
         raise BadInput("a row has a part of a box only", where=path, mend="Give x1, y1, x2, y2, or none of them")
+    unbounded = boxes.filter(~pl.all_horizontal(pl.col(BOX).is_finite()))
+    if unbounded.height:
+        where = f"a corner of a box of video {unbounded['video_id'][0]!r}"
+        raise BadInput(f"{where} is no finite number", where=path, mend="Leave that row out")
     known = _known(boxes, videos, path=path)
     ticks = pl.col("timestamp_us").cast(pl.Float64) * pl.col("fps_num") * 2
     bad = known.filter((pl.col("timestamp_us").fill_null(-1) < 0) | (ticks > _MAX_TICKS))
