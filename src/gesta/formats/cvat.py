@@ -45,9 +45,10 @@ becomes the upright box around it.
 
 Kept: boxes, persons, actions, interpolation, clip labels on whole frames, sizes, rates, split (`subset`), path
 (`source`). Lost when written: scores, key-frames without boxes, clips without a label, `is_cc`, times between frames
-(the nearest frame is taken), and where clips of one class touch; a clip over the whole video is read as the whole
-file. Persons without a number get one. An interpolated box that does not lie on the line between its key frames is
-written as a key frame, since CVAT would move it. Lost when read: polygons, points, skeletons, masks and other shapes,
+(the nearest frame is taken), rows that come twice, the split of a clip (it becomes its video's), and where clips of
+one class touch; a clip over the whole video is read as the whole file. Persons without a number get one. An
+interpolated box that does not lie on the line between its key frames is written as a key frame, since CVAT would move
+it. Lost when read: polygons, points, skeletons, masks and other shapes,
 `occluded`, `z_order`, groups, other attributes.
 
 To import a file, CVAT wants a task with the same labels: `cvat_labels` makes them for its raw label editor.

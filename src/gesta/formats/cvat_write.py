@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from gesta.formats.annotations import VIDEO_COLUMNS, Annotations, Context, frame_numbers, shaped
-from gesta.formats.clip_labels import known_label_map
+from gesta.formats.clip_labels import known_label_map, split_of_videos
 from gesta.formats.key_boxes import keys_of
 from gesta.schema import BadInput
 from gesta.tables import Json, write_text
@@ -104,7 +104,9 @@ def _videos(annotations: Annotations, *, context: Context, path: Path) -> pl.Dat
         given, on="video_id", how="left", suffix="_given", maintain_order="left"
     )
     rest = [name for name in VIDEO_COLUMNS if name != "video_id"]
-    return both.select("video_id", *(pl.coalesce(name, f"{name}_given").alias(name) for name in rest))
+    filled = both.select("video_id", *(pl.coalesce(name, f"{name}_given").alias(name) for name in rest))
+    splits = split_of_videos(filled, annotations.clips, path=path)
+    return filled.with_columns(pl.Series("split", splits, dtype=pl.String()))
 
 
 def _class_names(annotations: Annotations, *, context: Context, path: Path) -> pl.DataFrame:
