@@ -138,23 +138,31 @@ def make_input(folder: Path, *, num_films: int = NUM_FILMS, shared: Path | None 
     )  # fmt: skip
 
 
-def make_scaled(folder: Path, base: Input, *, num_rows: int) -> Input:
-    """The same with so many detection rows: further copies of the films under other names, the last one cut short."""
+def make_scaled(folder: Path, base: Input, *, num_rows: int, by: str) -> Input:
+    """The same with so many detection rows, the last copy of the files cut short.
+
+    Args:
+        folder: where the files go.
+        base: what is copied.
+        num_rows: detection rows.
+        by: "films": each copy has films of its own, ground truth too; "boxes": all are detections of the same
+            key-frames, each copy with other scores.
+    """
     paths = folder / f"groundtruth_{num_rows}.csv", folder / f"detections_{num_rows}.csv"
     num_copies = -(-num_rows // base.num_detections)
-    for path, source, limit in zip(paths, (base.groundtruth, base.detections), (None, num_rows), strict=True):
-        text = source.read_bytes()
-        left = limit
-        with path.open("wb") as file:
-            for copy in range(num_copies):
-                piece = text
-                if left is not None and left < base.num_detections:
-                    piece = b"".join(text.splitlines(keepends=True)[:left])
-                file.write(_renamed(piece, copy))
-                left = None if left is None else left - base.num_detections
+    text, left = base.detections.read_bytes(), num_rows
+    with paths[1].open("wb") as file:
+        for copy in range(num_copies):
+            piece = text if left >= base.num_detections else b"".join(text.splitlines(keepends=True)[:left])
+            file.write(_renamed(piece, copy) if by == "films" else _rescored(piece, copy))
+            left -= base.num_detections
+    num_truths, truth = num_copies if by == "films" else 1, base.groundtruth.read_bytes()
+    with paths[0].open("wb") as file:
+        for copy in range(num_truths):
+            file.write(_renamed(truth, copy))
     return Input(
-        groundtruth=paths[0], detections=paths[1], num_groundtruth=base.num_groundtruth * num_copies,
-        num_detections=num_rows, num_key_frames=base.num_key_frames * num_copies,
+        groundtruth=paths[0], detections=paths[1], num_groundtruth=base.num_groundtruth * num_truths,
+        num_detections=num_rows, num_key_frames=base.num_key_frames * num_truths,
     )  # fmt: skip
 
 
@@ -164,3 +172,8 @@ def _renamed(text: bytes, copy: int) -> bytes:
         return text
     prefix = f"{copy:02d}".encode()
     return prefix + text[:-1].replace(b"\n", b"\n" + prefix) + b"\n"
+
+
+def _rescored(text: bytes, copy: int) -> bytes:
+    """Every line with the copy's number behind its score, which is the line's last cell."""
+    return text.replace(b"\n", f"{copy:02d}\n".encode()) if copy else text
