@@ -27,10 +27,12 @@ from gesta.formats.annotations import (
     Context,
     numbered_labels,
 )
+from gesta.formats.fiftyone_temporal import read_fiftyone_temporal, write_fiftyone_temporal
 from gesta.formats.hmdb51 import read_hmdb51, write_hmdb51
 from gesta.formats.kinetics_json import read_kinetics_json, write_kinetics_json
 from gesta.formats.path_labels import read_path_labels, write_path_labels
 from gesta.formats.ucf101 import read_ucf101, write_ucf101
+from gesta.formats.video_folder import read_video_folder, write_video_folder
 
 TEXT = st.text(min_size=1, max_size=10) | st.text(st.sampled_from("-_'\",\\ \ufeff\u2028éA"), min_size=1, max_size=6)
 IDS = st.from_regex(r"\A[-_][A-Za-z0-9_-]{10}\Z") | TEXT
@@ -288,3 +290,75 @@ def test_hmdb51_lists_survive(*, rows: Annotations, crlf: bool) -> None:
         if crlf:
             in_crlf(Path(folder, "lists"))
         assert_same(read_hmdb51(Path(folder, "lists")), rows)
+
+
+@st.composite
+def fiftyone_like(draw: st.DrawFn, *, in_frames: bool) -> Annotations:
+    names = draw(st.lists(TEXT, min_size=1, max_size=4, unique=True))
+    has_classes = draw(st.booleans())
+    videos, clips = [], []
+    for video_id in draw(st.lists(IDS, max_size=5, unique=True)):
+        videos.append({"video_id": video_id})
+        for _ in range(draw(st.integers(0, 3))):
+            first, num_frames = draw(st.integers(0, 10**6)), draw(st.integers(1, 10**4))
+            start_us, end_us = (at(first), at(first + num_frames)) if in_frames else draw(st.tuples(TIMES_US, TIMES_US))
+            clip = {"video_id": video_id, "start_us": start_us, "end_us": end_us}
+            clips.append({**clip, "label": draw(st.sampled_from(names)), "score": draw(st.none() | SCORES)})
+    counted = pl.DataFrame({"class_id": range(len(names)), "name": names, "category": None}, schema=LABEL_MAP_COLUMNS)
+    return annotations_of(videos, clips, counted if has_classes else None)
+
+
+@pytest.mark.parametrize("times", ["timestamps", "frames"])
+@given(data=st.data(), crlf=st.booleans())
+@settings(max_examples=60)
+def test_fiftyone_labels_survive(*, data: st.DataObject, times: Any, crlf: bool) -> None:
+    rows = data.draw(fiftyone_like(in_frames=times == "frames"))
+    context = rated(rows) if times == "frames" else Context()
+
+    def write(path: Path) -> None:
+        write_fiftyone_temporal(path, rows, context=context, times=times)
+
+    def read(path: Path) -> Annotations:
+        return read_fiftyone_temporal(path, context=context)
+
+    assert_same(round_trip(write, read, name="labels.json", crlf=crlf), rows)
+
+
+@st.composite
+def folder_like(draw: st.DrawFn, *, texts: st.SearchStrategy[str]) -> Annotations:
+    """Clips in the order of their splits' names, then videos without any; only the classes that occur."""
+    splits = draw(st.sampled_from([[None], ["test", "train", "val 2"]]))
+    label_map = draw(label_maps(names=texts)).sort("class_id")
+    by_split = [(split, draw(st.lists(st.uuids().map(str), max_size=3, unique=True))) for split in splits]
+    videos, clips, bare = [], [], []
+    for split, names in by_split:
+        for name in names:
+            width_px, height_px = draw(SIZES) or (None, None)
+            folder = draw(st.sampled_from(["", "a,b/", '"x"/']))
+            video = {"video_id": draw(texts) + name, "path": f"{split}/{folder}{name}.mp4" if split else folder + name}
+            video |= {"split": split, "url": draw(st.none() | texts), "duration_us": draw(st.none() | TIMES_US)}
+            video |= {"width_px": width_px, "height_px": height_px, "num_frames": draw(st.none() | st.integers(0, 9))}
+            count = draw(st.integers(0, 2))
+            (videos if count else bare).append(video)
+            for _ in range(count):
+                start_us, end_us = draw(TIME_PAIRS)
+                clip = {"video_id": video["video_id"], "start_us": start_us, "end_us": end_us, "split": split}
+                clip |= {"label": draw(st.none() | st.sampled_from(label_map["name"].to_list()))}
+                clip |= {"score": draw(SCORES), "is_cc": draw(st.none() | st.booleans())}
+                clips.append(clip)
+    ordered = [video for split in splits for some in (videos, bare) for video in some if video["split"] == split]
+    used = label_map.filter(pl.col("name").is_in([clip["label"] for clip in clips]))
+    return annotations_of(ordered, clips, used)
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+@given(data=st.data(), crlf=st.booleans())
+@settings(max_examples=40)
+def test_video_folders_survive(*, data: st.DataObject, ending: Any, crlf: bool) -> None:
+    is_crlf = crlf and ending != "parquet"
+    rows = data.draw(folder_like(texts=TEXT.filter(lambda text: "\n" not in text) if is_crlf else TEXT))
+    with tempfile.TemporaryDirectory() as folder:
+        write_video_folder(Path(folder, "data"), rows, ending=ending)
+        for file in Path(folder, "data").rglob("metadata.*") if is_crlf else ():
+            file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+        assert_same(read_video_folder(Path(folder, "data")), rows)

@@ -274,6 +274,17 @@ def _refuse_shared_ids(named: pl.DataFrame, *, path: Path) -> None:
         )
 
 
+def refuse_far(clips: pl.DataFrame, *, path: Path) -> None:
+    """Nothing, where each time can be counted in frames with 64 bits.
+
+    Raises:
+        BadInput: a time is 115 days or more from the start; no video is that long.
+    """
+    bad = clips.filter(pl.max_horizontal(pl.col("start_us").abs(), pl.col("end_us").abs()) >= 10**13)
+    if bad.height:
+        raise BadInput(f"a clip of {bad['video_id'][0]!r} is months away", where=path, mend="Mend its times")
+
+
 def kinetics_file_name(video_id: str, start_us: int, end_us: int, *, path: Path) -> str:
     """The file that holds a clip, as the Kinetics downloaders name it.
 

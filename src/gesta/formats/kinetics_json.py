@@ -20,7 +20,7 @@ when writing; any other (also that of an entry without a segment) is kept as the
 `annotations` is a video without clips. Not kept: other members of an entry.
 
 Not written: boxes (refused), scores, `is_cc`, frame sizes and rates. One clip a video: a second one is refused, since
-the key is the video id (Kinetics-600 val has six such videos; its csv can say them).
+the key is the video id (six such videos are in Kinetics-600 val, 53 in Kinetics-700 validate; the csv can say them).
 
 Source: the archives `kinetics400.tar.gz`, `kinetics600.tar.gz`, `kinetics700.tar.gz` of DeepMind
 (`train.json`, `validate.json`, `test.json`).

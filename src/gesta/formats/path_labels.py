@@ -58,6 +58,7 @@ from gesta.formats.clip_labels import (
     kinetics_file_name,
     named_by_path,
     refuse_boxes,
+    refuse_far,
     refuse_unlistable,
     videos_with_context,
 )
@@ -304,6 +305,7 @@ def _offsets(clips: pl.DataFrame, *, path: Path) -> pl.DataFrame:
             where=path,
             mend="Give a table of videos with path, fps_num and fps_den (--videos)",
         )
+    refuse_far(clips, path=path)
     first = frame_numbers(pl.col("start_us"), **rate)
     count = frame_numbers(pl.col("end_us"), **rate) - first
     frame = clips.select("path", first.alias("first_frame"), count.alias("num_frames"))
