@@ -1,0 +1,144 @@
+"""Laws of lint: it ends on any bytes, hides nothing, agrees with the readers, and does not depend on order."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gesta.formats import read_ava_csv, read_kinetics_csv, read_label_map, write_ava_csv, write_kinetics_csv
+from gesta.lint import CODES, KINDS, Kind, lint_file
+from gesta.schema import BadInput
+
+CELLS = st.sampled_from([
+    "", " ", "v", "-aaaaaaaaa1", "_bbbbbbbbb2", "0902", "902.0", "10", "20", "0.1", "0.5", "0.9", "1.2", "-1", "nan",
+    "640", "run", "Run", "air drumming", '"a, b"', '"', "'", "label", "youtube_id", "time_start", "time_end", "split",
+    "train", "val", "item {", "{}", 'name: "x"', "id: 1", "}", "é", "\x00", "\ufeff", "1e400", "9" * 30,
+])  # fmt: skip
+LINES = st.lists(CELLS, min_size=1, max_size=9).map(",".join)
+TEXTS = st.lists(LINES, max_size=12).map("\n".join)
+BYTES = st.binary(max_size=200) | TEXTS.map(str.encode) | TEXTS.map(lambda text: text.replace("\n", "\r\n").encode())
+
+
+def counts(data: bytes, *, kind: Kind | None = None, name: str = "rows.csv") -> dict[str, int]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, name)
+        path.write_bytes(data)
+        return {found.code: found.count for found in lint_file(path, kind=kind).findings}
+
+
+def refuses(read: Callable[[Path], object], data: bytes) -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "rows.csv")
+        path.write_bytes(data)
+        try:
+            read(path)
+        except BadInput:
+            return True
+        return False
+
+
+def num_errors(found: dict[str, int]) -> int:
+    return sum(count for code, count in found.items() if CODES[code].severity == "error")
+
+
+@given(data=BYTES, kind=st.none() | st.sampled_from(KINDS))
+@settings(max_examples=150)
+def test_any_bytes_end_in_findings(data: bytes, kind: Kind | None) -> None:
+    assert set(counts(data, kind=kind)) <= set(CODES)
+
+
+@given(data=BYTES)
+@settings(max_examples=100)
+@example(data=b"v,1,0.1,0.1,0.2,0.2,1,x")
+@example(data=b"v,1,0.1,0.1,0.2")
+def test_what_the_ava_reader_refuses_has_an_error(data: bytes) -> None:
+    if refuses(read_ava_csv, data):
+        assert num_errors(counts(data, kind="ava"))
+
+
+@given(data=BYTES)
+@settings(max_examples=100)
+@example(data=b"label,youtube_id,time_start,time_end,split\nrun,v,0,x,val\n")
+def test_what_the_kinetics_reader_refuses_has_an_error(data: bytes) -> None:
+    if refuses(read_kinetics_csv, data):
+        assert num_errors(counts(data, kind="kinetics"))
+
+
+@given(data=BYTES)
+@settings(max_examples=100)
+def test_what_the_label_map_reader_refuses_has_an_error(data: bytes) -> None:
+    if refuses(read_label_map, data):
+        assert num_errors(counts(data, kind="label-map"))
+
+
+ROWS = st.tuples(
+    st.sampled_from(["-aaaaaaaaa1", "_bbbbbbbbb2", "cccccccccc3"]), st.integers(902, 905),
+    st.sampled_from([(0.1, 0.1, 0.5, 0.9), (0.5, 0.1, 0.1, 0.9), (0.1, 0.1, 1.5, 0.9), (0.2, 0.2, 0.2, 0.9)]),
+    st.integers(0, 3), st.integers(-1, 2),
+).map(lambda row: ",".join(map(str, (row[0], row[1], *row[2], row[3], row[4]))))  # fmt: skip
+BROKEN = st.sampled_from(
+    ["v,1,2,3", "-aaaaaaaaa1,x,0.1,0.1,0.5,0.9,1,0", "-aaaaaaaaa1,902,a,0.1,0.5,0.9,1,0", ",902", '-aaaaaaaaa1,"902']
+)
+
+
+@given(rows=st.lists(ROWS, min_size=1, max_size=12), seed=st.integers(0, 999))
+@settings(max_examples=60)
+def test_the_order_of_rows_changes_no_count(rows: list[str], seed: int) -> None:
+    shuffled = random.Random(seed).sample(rows, len(rows))
+    assert counts("\n".join(rows).encode(), kind="ava") == counts("\n".join(shuffled).encode(), kind="ava")
+
+
+@given(rows=st.lists(ROWS, min_size=1, max_size=12), broken=BROKEN, place=st.integers(0, 12))
+@settings(max_examples=60)
+def test_a_broken_row_hides_no_other(rows: list[str], broken: str, place: int) -> None:
+    before = counts("\n".join(rows).encode(), kind="ava")
+    after = counts("\n".join([*rows[:place], broken, *rows[place:]]).encode(), kind="ava")
+    judged = {"id-odd", "person-none", "person-missing", "header-unexpected"}
+    assert {code: n for code, n in after.items() if code in before and code not in judged} == {
+        code: n for code, n in before.items() if code not in judged
+    }
+    assert num_errors(after) > num_errors({code: n for code, n in before.items() if code not in judged})
+
+
+SPOTS = st.lists(st.tuples(st.integers(902, 1798), st.integers(0, 3)), max_size=8, unique=True)
+
+
+@given(spots=SPOTS)
+@settings(max_examples=40)
+def test_what_is_written_from_sound_rows_is_clean(spots: list[tuple[int, int]]) -> None:
+    frame = pl.DataFrame(
+        [("-aaaaaaaaa1", time * 10**6, 0.1 + 0.2 * person, 0.1, 0.2 + 0.2 * person, 0.9, 1, person)
+         for time, person in spots],
+        schema={"video_id": pl.String, "timestamp_us": pl.Int64, "x1": pl.Float64, "y1": pl.Float64, "x2": pl.Float64,
+                "y2": pl.Float64, "class_id": pl.Int64, "person_id": pl.Int64},
+        orient="row",
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "gt.csv")
+        write_ava_csv(path, frame)
+        wanted = set() if spots else {"file-empty"}
+        assert {found.code for found in lint_file(path).findings} == wanted
+
+
+@given(numbers=st.lists(st.integers(0, 10**9), min_size=1, max_size=8, unique=True))
+@settings(max_examples=40)
+def test_what_is_written_from_sound_clips_is_clean(numbers: list[int]) -> None:
+    frame = pl.DataFrame(
+        {
+            "video_id": [f"{number:011d}" for number in numbers],
+            "start_us": [number % 1000 * 10**6 for number in numbers],
+            "end_us": [(number % 1000 + 10) * 10**6 for number in numbers],
+            "label": ["passing American football (in game)"] * len(numbers),
+            "split": ["val"] * len(numbers),
+        }
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "k_val.csv")
+        write_kinetics_csv(path, frame)
+        assert lint_file(path).findings == ()
