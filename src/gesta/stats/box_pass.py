@@ -16,6 +16,10 @@ MAX_COMPARED = 256
 """Rows of a key-frame whose boxes are compared pair by pair; with more, rows are sorted by box first. Source: ours."""
 
 
+MAX_ENUMERATED = 1000
+"""Distinct texts that are looked up as an enumeration, which is quicker to set up than a hash join. Source: ours."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoxCounts:
     """What one pass counts. A box is counted once however many classes it has; a row is a box with a class.
@@ -47,14 +51,18 @@ def codes_of(texts: pl.Series) -> tuple[npt.NDArray[np.int32], pl.Series]:
     """
     if not len(texts):
         return np.zeros(0, dtype=np.int32), texts.clear()
+    run_N, heads = _runs(texts)
+    if not heads.null_count() and heads.n_unique() == len(heads):
+        return run_N.astype(np.int32), heads  # every text stands together: its run is its number
+    distinct = heads.drop_nulls().unique(maintain_order=True)
+    return numbers_by_join(heads, distinct)[run_N], distinct
+
+
+def _runs(texts: pl.Series) -> tuple[npt.NDArray[np.uint32], pl.Series]:
+    """The number of the run of equal texts that each row is in [N], and the text of each run."""
     run_N = texts.rle_id().to_numpy()
     starts = np.flatnonzero(np.diff(run_N, prepend=np.uint32(run_N[0] + 1)))
-    heads = texts.gather(starts)
-    distinct = heads.drop_nulls().unique(maintain_order=True)
-    numbers = pl.DataFrame({"text": distinct}).with_row_index("code")
-    found = pl.DataFrame({"text": heads}).join(numbers, on="text", how="left", maintain_order="left")["code"]
-    code_R = found.cast(pl.Int32).fill_null(-1).to_numpy()
-    return code_R[run_N], distinct
+    return run_N, texts.gather(starts)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -198,14 +206,16 @@ def numbers_of(values: pl.Series, known: pl.Series) -> npt.NDArray[np.int32]:
             at = np.where((filled < low) | (filled > high), high + 1, filled) - low
             return place[at]
     if values.dtype == pl.String:
-        codes, distinct = codes_of(values)
-        places = numbers_by_join(distinct, known)
-        return np.append(places, np.int32(-1))[codes]
+        run_N, heads = _runs(values)
+        return numbers_by_join(heads, known)[run_N]
     return numbers_by_join(values, known)
 
 
 def numbers_by_join(values: pl.Series, known: pl.Series) -> npt.NDArray[np.int32]:
     """As `numbers_of`, by a hash table [N]."""
+    if values.dtype == pl.String and len(known) <= MAX_ENUMERATED:
+        places = values.cast(pl.Enum(known.cast(pl.String)), strict=False).to_physical()
+        return places.cast(pl.Int32).fill_null(-1).to_numpy()
     numbers = pl.DataFrame({"value": known}).with_row_index("place")
     found = pl.DataFrame({"value": values}).join(numbers, on="value", how="left", maintain_order="left")["place"]
     return found.cast(pl.Int32).fill_null(-1).to_numpy()

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from gesta.stats.box_pass import numbers_of
+from gesta.stats.box_pass import codes_of, numbers_of
 
 Over = Literal["labels", "clips"]
 
@@ -130,13 +130,26 @@ def count_class_pairs(
         box_classes: the values of `class_id` that Y stands for, distinct.
         over: what a draw is: a box label, or a clip.
     """
-    joined = with_clip_class(boxes.select("video_id", "timestamp_us", "class_id"), clips)
-    x_N, y_N = numbers_of(joined["clip_class"], clip_classes), numbers_of(joined["class_id"], box_classes)
     num_x, num_y = len(clip_classes), len(box_classes)
+    wanted = clips.select("video_id", "start_us", "end_us", "clip_class").drop_nulls("clip_class").unique()
+    is_single = wanted.select(pl.col("video_id").is_unique()).to_series()
+    code_N, video_ids = codes_of(boxes["video_id"])
+    single = wanted.filter(is_single)
+    # Most videos are one clip: one look-up a video. Where a video has several, times decide, row by row.
+    of_video = pl.DataFrame({"video_id": video_ids}).join(single, on="video_id", how="left", maintain_order="left")
+    x_N = np.append(numbers_of(of_video["clip_class"], clip_classes), np.int32(-1))[code_N]
+    y_N = numbers_of(boxes["class_id"], box_classes)
+    clip_N = code_N.astype(np.int64)
+    if len(single) < len(wanted):
+        of_several = wanted.filter(~is_single)
+        row_boxes = boxes.select("video_id", "timestamp_us", "class_id").with_columns(clip=pl.Series(clip_N))
+        several = with_clip_class(row_boxes.join(of_several, on="video_id", how="semi"), of_several)
+        x_N = np.concatenate([x_N, numbers_of(several["clip_class"], clip_classes)])
+        y_N = np.concatenate([y_N, numbers_of(several["class_id"], box_classes)])
+        clip_N = np.concatenate([clip_N, several["clip"].to_numpy()])
     if over == "labels":
         return label_pairs(x_N, y_N, num_x=num_x, num_y=num_y)
     known = x_N >= 0
-    clip_N = joined["video_id"].rank("dense").cast(pl.Int64).to_numpy()
     return clip_pairs(clip_N[known], x_N[known], y_N[known], num_x=num_x, num_y=num_y)
 
 
