@@ -185,7 +185,7 @@ def test_heaps_hold_what_heapq_holds_however_the_rows_are_cut(rows, data):
     cap = data.draw(st.sampled_from([0, 1, 4]))
     boxes = Boxes(
         frame_N=np.array([r[0] for r in rows], np.int32), class_N=np.array([r[1] for r in rows], np.int32),
-        corners_N4=np.array([[r[3], 0.0, 1.0, 1.0] for r in rows]).reshape(-1, 4), 
+        corners_N4=np.array([[r[3], 0.0, 1.0, 1.0] for r in rows]).reshape(-1, 4),
         score_N=np.array([r[2] for r in rows], float),
     )  # fmt: skip
     expected = {f: [] for f in range(3)}
