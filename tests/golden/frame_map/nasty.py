@@ -301,11 +301,11 @@ RARE = {
 """What some program refuses, or what empties a case; a case has one of them at most."""
 
 
-def cases(num_cases: int) -> list[dict[str, object]]:
-    """`num_cases` cases; each leads with one twist, so that all come in turn, and has others by chance."""
+def cases(num_cases: int, *, first: int = 0) -> list[dict[str, object]]:
+    """`num_cases` cases from number `first` on; each leads with one twist, in turn, and has others by chance."""
     common = [name for name in TWISTS if name not in RARE]
     found = []
-    for index in range(num_cases):
+    for index in range(first, first + num_cases):
         rng = np.random.default_rng([7, index])
         lead = list(TWISTS)[index % len(TWISTS)]
         twists = {lead} | {name for name in common if rng.random() < (0.07 if name == "crowded" else 0.22)}
