@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import random
 import tempfile
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from gesta.formats import read_ava_csv, read_kinetics_csv, read_label_map, write_ava_csv, write_kinetics_csv
 from gesta.lint import CODES, KINDS, Kind, lint_file
+from gesta.lint.text import Source, cells_found
 from gesta.schema import BadInput
 
 CELLS = st.sampled_from([
@@ -75,6 +77,24 @@ def test_what_the_kinetics_reader_refuses_has_an_error(data: bytes) -> None:
 def test_what_the_label_map_reader_refuses_has_an_error(data: bytes) -> None:
     if refuses(read_label_map, data):
         assert num_errors(counts(data, kind="label-map"))
+
+
+@given(line=st.text(st.sampled_from('",ab '), max_size=14).filter(lambda text: text.strip() != ""))
+@settings(max_examples=300)
+@example(line='"a b",c')
+@example(line='"",""')
+@example(line='a"b",c')
+def test_cells_are_those_of_a_strict_reader(line: str) -> None:
+    lines = pl.DataFrame({"line": [1], "text": [line]})
+    try:
+        wanted = next(csv.reader([line], strict=True))
+    except csv.Error:
+        wanted = None
+    source = Source(path=Path("x"), lines=lines, findings=())
+    cells, found = cells_found(source, max_cells=15)
+    assert (cells.height == 0) == (wanted is None) == bool(found)
+    if wanted is not None:
+        assert list(cells.row(0)[2:]) == [*wanted, *[None] * (15 - len(wanted))]
 
 
 ROWS = st.tuples(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from gesta.formats.delimited import cells_of
+from gesta.formats.delimited import cells_of, without_needless_quotes
 from gesta.lint.findings import Finding, finding, rows_found
 from gesta.schema import BadInput
 
@@ -87,13 +87,13 @@ def _decoded(data: bytes, found: list[Finding], *, path: Path) -> str:
 
 def cells_found(source: Source, *, max_cells: int) -> tuple[pl.DataFrame, list[Finding]]:
     """The cells of the lines as `gesta.formats.delimited.read_cells` gives them, lines with odd quotes left out."""
-    has_quote = source.lines["text"].str.contains('"', literal=True)
+    lines = without_needless_quotes(source.lines)
     bad: list[tuple[int | None, str]] = []
-    for line, text in source.lines.filter(has_quote).iter_rows():
+    for line, text in lines.filter(pl.col("text").str.contains('"', literal=True)).iter_rows():
         problem = _quote_problem(text)
         if problem:
             bad.append((line, problem))
-    lines = source.lines.filter(~pl.col("line").is_in([line for line, _ in bad])) if bad else source.lines
+    lines = lines.filter(~pl.col("line").is_in([line for line, _ in bad])) if bad else lines
     return cells_of(lines, max_cells=max_cells, path=source.path), finding("text-quotes", bad, where=source.path)
 
 
