@@ -12,6 +12,7 @@ from gesta.tables import StageSummary
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_ANNOTATIONS = click.Path(exists=True, path_type=Path)
 
 
 @click.command("import")
@@ -20,15 +21,15 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--recursive/--flat", default=True, show_default=True, help="Look into subfolders of the folder, or not.")
 @click.option(
     "--annotations",
-    type=_FILE,
+    type=_ANNOTATIONS,
     multiple=True,
-    help="Kinetics, AVA or AVA-Kinetics csv; may be given several times. (Lists of excluded timestamps are none.)",
+    help="Annotation file of any format (gesta convert --list); may be given several times.",
 )
 @click.option(
     "--label-map",
     type=_FILE,
     default=None,
-    help="Class ids of the annotations: .pbtxt, or a name a line.  [default: the labels of Kinetics files, sorted]",
+    help="Class ids of the annotations: .pbtxt, or a name a line.  [default: the files' own, or their labels, sorted]",
 )
 @workers_option
 @dry_run_option
@@ -47,12 +48,13 @@ def command(
     """Put a folder of videos, and what annotation files say, into the tables of the work folder WORK.
 
     WORK is made where it is missing. Every video is probed: `videos` holds what can be shown, and what cannot goes to
-    `rejects` with a reason. Annotation files become `clips` and `candidates` (Kinetics) or `clips`, `key_frames` and
-    accepted `box_labels` (AVA, AVA-Kinetics), with `label_map`; `availability` says which of their videos are at hand.
+    `rejects` with a reason. Clip labels of annotation files become `clips` and `candidates`, box labels become `clips`,
+    `key_frames` and accepted `box_labels`, with `label_map`; `availability` says which of their videos are at hand.
 
     \b
     Example:
       gesta import work --videos VIDEOS --annotations kinetics-400_val.csv --label-map label_map_k400.txt
+      gesta import work --videos VIDEOS --annotations corrected.xml
     """
     _refuse_halves(videos=videos, annotations=annotations, label_map=label_map)
     if dry_run:

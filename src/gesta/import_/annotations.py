@@ -1,4 +1,4 @@
-"""Kinetics, AVA and AVA-Kinetics annotation files made tables of the work folder.
+"""Annotation files made tables of the work folder.
 
 A Kinetics row is a clip, and a candidate where it has a label. An AVA row is a person and an action at a key-frame:
 the key-frame, a clip of two seconds around it, and an accepted label of the person's box. What comes from files
@@ -13,7 +13,8 @@ from pathlib import Path
 
 import polars as pl
 
-from gesta.formats import annotation_format_of, merge_label_maps, read_ava_csv, read_kinetics_csv, read_label_map
+from gesta.formats import merge_label_maps, read_label_map
+from gesta.import_.any_format import rows_of
 from gesta.schema import US_PER_S, BadInput, LabelClass, Refused, Reject
 from gesta.tables import (
     Json,
@@ -29,6 +30,7 @@ from gesta.tables import (
     read_table,
     rejects_path,
     sha256_of_file,
+    sha256_of_json,
     table_path,
     write_rejects,
     write_table,
@@ -62,44 +64,46 @@ class Imported:
     num_renumbered: int
 
 
-def read_annotations(files: Sequence[Path], *, label_map: Path | None, present: pl.Series) -> Imported:
+def read_annotations(files: Sequence[Path], *, label_map: Path | None, videos: pl.DataFrame) -> Imported:
     """What the files say, merged in the order given: of equal rows the first stays, the others are rejects.
 
-    Reject reasons: `class` (not in the label map), `interval` (ends before it starts), `box` (outside the frame or
-    inverted), `repeat` (said before).
+    Reject reasons: `class` (not in the label map), `interval` (ends before it starts, or has no end that is known),
+    `box` (outside the frame or inverted), `repeat` (said before).
 
     Args:
-        files: Kinetics and AVA csv in any mixture; the content tells which is which.
-        label_map: gives the class ids; without it the labels of the Kinetics files are sorted and counted from 1, so
-            that ids depend neither on the order of rows nor of files.
-        present: ids of the videos that are at hand.
+        files: of any format in any mixture; the content tells which is which.
+        label_map: gives the class ids; without it they are those of the files that have ids and names of their own,
+            else the labels are sorted and counted from 1, so that ids depend neither on the order of rows nor of files.
+        videos: the videos that are at hand.
     Raises:
-        BadInput: a file cannot be read or is neither, a file is given twice, AVA files name classes and there is no
-            label map, or a label stands for two ids there.
+        BadInput: a file cannot be read or is of no format with labels, a file is given twice, AVA files name classes
+            and there is no label map, or files disagree on what an id stands for.
         BadRow: a line of a file is not what it must be.
     """
     names = _names_of(files)
     kinetics: list[pl.DataFrame] = []
     ava: list[pl.DataFrame] = []
+    own: list[pl.DataFrame] = []
+    given = None if label_map is None else read_label_map(label_map)
     for name, path in zip(names, files, strict=True):
-        is_kinetics = annotation_format_of(path) == "kinetics"
-        frame = (read_kinetics_csv if is_kinetics else read_ava_csv)(path)
-        (kinetics if is_kinetics else ava).append(frame.with_columns(pl.lit(name).alias("file")))
-    labelled = [frame["label"] for frame in kinetics]
-    if label_map is None and any(frame["class_id"].null_count() < len(frame) for frame in ava):
+        rows = rows_of(path, label_map=given, videos=videos)
+        kinetics += [] if rows.clips is None else [rows.clips.with_columns(pl.lit(name).alias("file"))]
+        ava += [] if rows.boxes is None else [rows.boxes.with_columns(pl.lit(name).alias("file"))]
+        own += [] if rows.label_map is None else [rows.label_map]
+    if given is None and not own and any(frame["class_id"].null_count() < len(frame) for frame in ava):
         raise BadInput(
             "AVA files name classes by number, and no label map says which they are",
             where=files[0].parent,
             mend="Give --label-map, such as ava_action_list_v2.2.pbtxt",
         )
-    classes = _classes_of_labels(labelled) if label_map is None else read_label_map(label_map)
+    classes = given if given is not None else _classes(own, [frame["label"] for frame in kinetics], where=files[0])
     from_kinetics = _of_kinetics(kinetics, classes, where=label_map or "")
     from_ava = _of_ava(ava, classes)
     files_and_ids = pl.concat([frame.select("file", "video_id") for frame in (*kinetics, *ava)])
     availability = (
         files_and_ids.group_by("file", "video_id")
         .agg(pl.len().cast(pl.Int64).alias("num_rows"))
-        .with_columns(pl.col("video_id").is_in(present.implode()).alias("is_present"))
+        .with_columns(pl.col("video_id").is_in(videos["video_id"].implode()).alias("is_present"))
     )
     return Imported(
         label_map=classes,
@@ -124,6 +128,16 @@ def _names_of(files: Sequence[Path]) -> list[str]:
     if twice is not None:
         raise BadInput("the file is given twice", where=twice, mend="Give it once")
     return unique
+
+
+def _classes(own: Sequence[pl.DataFrame], labels: Sequence[pl.Series], *, where: Path) -> pl.DataFrame:
+    """The classes of the files: those that files bring with ids, else their labels, sorted and counted from 1."""
+    if not own:
+        return _classes_of_labels(labels)
+    merged = own[0]
+    for more in own[1:]:
+        merged = merge_label_maps(merged, more, where=where)
+    return merged.sort("class_id")
 
 
 def _classes_of_labels(labels: Sequence[pl.Series]) -> pl.DataFrame:
@@ -155,8 +169,10 @@ def _of_kinetics(frames: Sequence[pl.DataFrame], classes: pl.DataFrame, *, where
         rows,
         {
             "interval": (
-                pl.col("end_us") <= pl.col("start_us"),
-                pl.format("the clip ends at {} us, before or when it starts at {} us", "end_us", "start_us"),
+                (pl.col("end_us") <= pl.col("start_us")).fill_null(value=True),
+                pl.when(pl.col("end_us").is_null())
+                .then(pl.lit("the file says no times, and how long the video is, is not known"))
+                .otherwise(pl.format("the clip ends at {} us, not after its start at {} us", "end_us", "start_us")),
             ),
             "class": (
                 pl.col("label").is_not_null() & pl.col("class_id").is_null(),
@@ -306,14 +322,14 @@ def run_import_annotations(work: Path, *, files: Sequence[Path], label_map: Path
 
     Args:
         work: made where missing.
-        files: Kinetics, AVA or AVA-Kinetics csv, merged in this order.
+        files: of any format that `gesta convert --list` names, merged in this order.
         label_map: as for `read_annotations`.
     Raises:
         BadInput: as `read_annotations`, or a mined class has another name in the label map.
         BadRow: a line of a file is not what it must be.
         Refused: `key_frames` or `box_labels` are there from another stage.
     """
-    imported = read_annotations(files, label_map=label_map, present=_present(work))
+    imported = read_annotations(files, label_map=label_map, videos=_videos(work))
     made = _provenance(work, files=files, label_map=label_map)
     # An earlier import's key-frames are replaced by none where these files have none.
     is_ava = imported.key_frames.height > 0 or _maker(work, "key_frames") == STAGE
@@ -333,13 +349,12 @@ def plan_import_annotations(work: Path, *, files: Sequence[Path], label_map: Pat
     Raises:
         GestaError: as `read_annotations`.
     """
-    imported = read_annotations(files, label_map=label_map, present=_present(work))
+    imported = read_annotations(files, label_map=label_map, videos=_videos(work))
     return _summary(imported, outputs=(), was_current=False)
 
 
-def _present(work: Path) -> pl.Series:
-    is_there = table_path(work, "videos").is_file()
-    return read_table(work, "videos")["video_id"] if is_there else pl.Series("video_id", [], dtype=pl.String)
+def _videos(work: Path) -> pl.DataFrame:
+    return read_table(work, "videos") if table_path(work, "videos").is_file() else empty_frame("videos")
 
 
 def _apart(work: Path) -> list[Path]:
@@ -348,13 +363,21 @@ def _apart(work: Path) -> list[Path]:
 
 def _provenance(work: Path, *, files: Sequence[Path], label_map: Path | None) -> Provenance:
     names = _names_of(files)
-    inputs = {name: sha256_of_file(path) for name, path in zip(names, files, strict=True)}
+    inputs = {name: _sha256_of(path) for name, path in zip(names, files, strict=True)}
     if label_map is not None:
         inputs["--label-map"] = sha256_of_file(label_map)
     if table_path(work, "videos").is_file():
         inputs |= hashes_of(work, ["videos"])
     arguments: dict[str, Json] = {"files": names}
     return made_by(STAGE, arguments=arguments, inputs=inputs)
+
+
+def _sha256_of(path: Path) -> str:
+    """Of a file; of a folder, of its files' names and hashes."""
+    if not path.is_dir():
+        return sha256_of_file(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return sha256_of_json({file.relative_to(path).as_posix(): sha256_of_file(file) for file in files})
 
 
 def _write(work: Path, imported: Imported, *, tables: Sequence[str], made: Provenance, where: Path) -> None:

@@ -137,7 +137,7 @@ def test_flawed_rows_go_to_rejects_with_reason_and_line(files: Path, tmp_path: P
         ("box", "ava.csv", "line 7: the box 0.5 0.2 0.1 0.4 is inverted or leaves the frame"),
         ("class", "ava.csv", "line 8: class 99 is not in the label map"),
         ("class", "k2.csv", "line 3: the label 'run' is not in the label map"),
-        ("interval", "k2.csv", "line 2: the clip ends at 10000000 us, before or when it starts at 10000000 us"),
+        ("interval", "k2.csv", "line 2: the clip ends at 10000000 us, not after its start at 10000000 us"),
         ("repeat", "ava.csv", "line 9: an earlier row says the same"),
         ("repeat", "k2.csv", "line 5: an earlier row says the same"),
     ]
@@ -275,7 +275,7 @@ def test_what_cannot_be_meant_is_refused(files: Path, tmp_path: Path) -> None:
         run_import_annotations(tmp_path, files=[files / "ava.csv"])
     with pytest.raises(BadInput, match=r"ava\.csv: the file is given twice\. Give it once"):
         run_import_annotations(tmp_path, files=[files / "ava.csv"] * 2, label_map=files / "map.pbtxt")
-    with pytest.raises(BadInput, match=r"map\.pbtxt: neither a Kinetics csv nor an AVA csv"):
+    with pytest.raises(BadInput, match=r"map\.pbtxt: this label-map file holds no labels"):
         run_import_annotations(tmp_path, files=[files / "map.pbtxt"])
     (files / "map.pbtxt").write_text('item { name: "bowing" id: 1 } item { name: "bowing" id: 2 }')
     with pytest.raises(BadInput, match=r"map\.pbtxt: the label 'bowing' stands for more than one id"):
@@ -283,6 +283,48 @@ def test_what_cannot_be_meant_is_refused(files: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no annotation file was given"):
         run_import_annotations(tmp_path, files=[])
     assert not (tmp_path / "clips.parquet").exists()
+
+
+def test_other_formats_come_in_with_their_own_classes(files: Path, tmp_path: Path) -> None:
+    put_videos(tmp_path, "v", "w")
+    (files / "tool.json").write_text(
+        '{"videos": [{"id": 1, "name": "v"}], "categories": [{"id": 7, "name": "stand"}, {"id": 9, "name": "wave"}],'
+        '"images": [{"id": 1, "video_id": 1, "frame_id": 25, "file_name": "f", "width": 4, "height": 4}],'
+        '"annotations": [{"id": 1, "image_id": 1, "video_id": 1, "category_id": 9, "instance_id": 3,'
+        '"bbox": [1, 1, 2, 2], "area": 4}]}'
+    )
+    summary = run_import_annotations(tmp_path, files=[files / "tool.json"])
+    assert summary.kept == 1
+    assert read_table(tmp_path, "label_map").select("class_id", "name").rows() == [(7, "stand"), (9, "wave")]
+    columns = ["video_id", "timestamp_us", "person_id", "x1", "y2", "class_id", "verdict"]
+    assert read_table(tmp_path, "box_labels").select(columns).rows() == [("v", 1_000_000, 3, 0.25, 0.75, 9, "accepted")]
+    assert plan_import_annotations(tmp_path, files=[files / "tool.json"]).kept == 1
+
+
+def test_a_clip_over_a_whole_file_lasts_as_long_as_its_video(files: Path, tmp_path: Path) -> None:
+    put_videos(tmp_path, "v")
+    folder = files / "ucf"
+    folder.mkdir()
+    (folder / "classInd.txt").write_text("1 Wave\n2 Clap\n")
+    (folder / "trainlist01.txt").write_text("Wave/v.avi 1\nClap/absent.avi 2\n")
+    summary = run_import_annotations(tmp_path, files=[folder])
+    assert read_table(tmp_path, "clips").select("video_id", "start_us", "end_us").rows() == [("v", 0, 10**9)]
+    assert summary.rejected == {"interval": 1}
+    assert rejects_of(tmp_path) == [
+        ("interval", "ucf", "line 2: the file says no times, and how long the video is, is not known")
+    ]
+    assert run_import_annotations(tmp_path, files=[folder]).was_current
+    (folder / "trainlist01.txt").write_text("Wave/v.avi 1\n")
+    assert not run_import_annotations(tmp_path, files=[folder]).was_current
+
+
+def test_files_that_number_their_classes_differently_are_not_mixed(files: Path, tmp_path: Path) -> None:
+    for name, classes in (("a", "1 Wave"), ("b", "1 Clap")):
+        (files / name).mkdir()
+        (files / name / "classInd.txt").write_text(f"{classes}\n")
+        (files / name / "trainlist01.txt").write_text(f"{classes[2:]}/{name}.avi 1\n")
+    with pytest.raises(BadInput, match=r"class 1 is 'Wave' here and 'Clap'"):
+        run_import_annotations(tmp_path, files=[files / "a", files / "b"])
 
 
 def test_key_frames_without_boxes_need_no_label_map(files: Path, tmp_path: Path) -> None:
