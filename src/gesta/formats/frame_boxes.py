@@ -87,7 +87,7 @@ def at_times(rows: pl.DataFrame, videos: pl.DataFrame, *, path: Path) -> pl.Data
     return fractions.with_columns(pl.when(pl.col(name).is_not_nan()).then(name) for name in BOX).drop(_PAIRED)
 
 
-def on_frames(boxes: pl.DataFrame, videos: pl.DataFrame, *, path: Path, decimals: int | None) -> pl.DataFrame:
+def on_frames(boxes: pl.DataFrame, videos: pl.DataFrame, *, path: str | Path, decimals: int | None) -> pl.DataFrame:
     """The rows with `frame` (from 0), the nearest to their `timestamp_us`, and corners in pixels for fractions.
 
     Args:
@@ -118,7 +118,7 @@ def on_frames(boxes: pl.DataFrame, videos: pl.DataFrame, *, path: Path, decimals
     return known.with_columns(number.alias("frame"), *rounded).drop(_PAIRED)
 
 
-def _known(rows: pl.DataFrame, videos: pl.DataFrame, *, path: Path) -> pl.DataFrame:
+def _known(rows: pl.DataFrame, videos: pl.DataFrame, *, path: str | Path) -> pl.DataFrame:
     """The rows with size and rate of their videos, found to be there."""
     known = rows.join(videos.select("video_id", *_PAIRED), on="video_id", how="left", maintain_order="left")
     for pair, what, where in (
