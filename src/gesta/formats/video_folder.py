@@ -74,9 +74,7 @@ from gesta.schema import BadInput, Refused
 
 VIDEO_ENDINGS = (".mkv", ".mp4", ".avi", ".mpeg", ".mov")
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-_SPLIT = re.compile(
-    r"(train|training|validation|valid|dev|val|test|testing|eval|evaluation)([-._ 0-9].*)?\Z", re.DOTALL
-)
+_SPLIT = r"(?:train|training|validation|valid|dev|val|test|testing|eval|evaluation)(?:[-._ 0-9].*)?"
 _RENAMED = {"validate": "validation"}
 
 
@@ -126,20 +124,22 @@ def _files_in(root: Path) -> tuple[list[str], list[str]]:
     return sorted(metadata), sorted(videos)
 
 
-def _split_of(relative: str) -> str | None:
-    first, slash, _ = relative.partition("/")
-    return first if slash and _SPLIT.match(first) else None
+def _splits_of(paths: pl.Series) -> pl.Series:
+    """The first folder of each path, where it is called like a split."""
+    first = paths.str.extract(r"^([^/]*)/", 1)
+    is_split = first.str.contains(f"^(?s:{_SPLIT})$")
+    return pl.DataFrame({"first": first}).select(pl.when(is_split).then("first").alias("split")).to_series()
 
 
 def _from_names(names: list[str], *, context: Context, ids: PathIds, path: Path) -> Annotations:
-    splits = [_split_of(name) for name in names]
+    splits = _splits_of(pl.Series("path", names, dtype=pl.String()))
     parts = [name.split("/") for name in names]
     labels = [
         part[-2] if len(part) > 1 + (split is not None) else None for part, split in zip(parts, splits, strict=True)
     ]
     lines = pl.Series("line", range(1, len(names) + 1), dtype=pl.Int64())
     rows = named_by_path(pl.Series("path", names), ids=ids, has_ending=True, path=path, lines=lines).with_columns(
-        pl.Series("label", labels, dtype=pl.String()), pl.Series("split", splits, dtype=pl.String())
+        pl.Series("label", labels, dtype=pl.String()), splits
     )
     class_ids, label_map = with_class_ids(rows["label"], context=context, path=path)
     clips = rows.with_columns(class_ids.alias("class_id")).filter(
@@ -167,8 +167,7 @@ def _from_metadata(root: Path, names: list[str], *, context: Context, ids: PathI
         folder = PurePosixPath(name).parent.as_posix()
         prefix = "" if folder == "." else f"{folder}/"
         rows = rows.with_columns(pl.concat_str(pl.lit(prefix), "file_name").alias("path"))
-        found = [_split_of(text) for text in rows["path"]]
-        split = pl.coalesce("split", pl.Series("found", found, dtype=pl.String()))
+        split = pl.coalesce("split", _splits_of(rows["path"]).alias("found"))
         mode: PathIds = "path" if ids == "stem" or not rows["video_id"].null_count() else ids
         named = named_by_path(rows["path"], ids=mode, has_ending=True, path=root / name, lines=rows["line"])
         stem = named["video_id"].str.split("/").list.last() if ids == "stem" else named["video_id"]
@@ -278,13 +277,15 @@ def rows_have(rows: pl.DataFrame, name: str) -> bool:
 
 def _file_names(rows: pl.DataFrame, *, path: Path) -> pl.Series:
     """Each row's path, or the name that Kinetics gives the file of its clip."""
-    names = []
-    for video_id, file, start_us, end_us in rows.select("video_id", "path", "start_us", "end_us").iter_rows():
-        if file is None and (start_us is None or end_us is None):
-            problem = f"video {video_id!r} has no path"
-            raise BadInput(problem, where=path, mend="Give a table of videos that has it (--videos)")
-        names.append(kinetics_file_name(video_id, start_us, end_us, path=path) if file is None else file)
-    made = pl.Series("file_name", names, dtype=pl.String())
+    bare = rows.filter(pl.col("path").is_null())
+    lacking = bare.filter(pl.col("start_us").is_null() | pl.col("end_us").is_null())
+    if lacking.height:
+        problem = f"video {lacking['video_id'][0]!r} has no path"
+        raise BadInput(problem, where=path, mend="Give a table of videos that has it (--videos)")
+    names = (kinetics_file_name(*row, path=path) for row in bare.select("video_id", "start_us", "end_us").iter_rows())
+    made = rows["path"].alias("file_name")
+    if bare.height:
+        made = pl.Series("file_name", [next(names) if file is None else file for file in made], dtype=pl.String())
     bad = made.filter(made.str.contains(OUTSIDE) | (made == ""))
     if len(bad):
         raise BadInput(f"the path {bad[0]!r} names no file below the folder", where=path, mend="Give it from there")
@@ -301,7 +302,7 @@ def _by_split(rows: pl.DataFrame, *, path: Path) -> dict[str, pl.DataFrame]:
         raise BadInput(problem, where=path, mend="The loader of Hugging Face would pass over them: give each a split")
     parts = {}
     for split in rows["split"].unique().sort():
-        if not _SPLIT.match(split) or "/" in split or len(split) > 100:
+        if not re.fullmatch(_SPLIT, split, re.DOTALL) or "/" in split or len(split) > 100:
             raise BadInput(
                 f"the loader of Hugging Face finds no split by the name {split!r}",
                 where=path,
