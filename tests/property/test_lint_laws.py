@@ -8,14 +8,18 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gesta.formats import read_ava_csv, read_kinetics_csv, read_label_map, write_ava_csv, write_kinetics_csv
-from gesta.lint import CODES, KINDS, Kind, lint_file
+from gesta.lint import CODES, KINDS, Example, Kind, lint_file
+from gesta.lint.near_boxes import MIN_SAME_IOU
+from gesta.lint.persons import near_findings
 from gesta.lint.text import Source, cells_found
 from gesta.schema import BadInput
+from gesta.schema.boxes import box_iou
 
 CELLS = st.sampled_from([
     "", " ", "v", "-aaaaaaaaa1", "_bbbbbbbbb2", "0902", "902.0", "10", "20", "0.1", "0.5", "0.9", "1.2", "-1", "nan",
@@ -95,6 +99,35 @@ def test_cells_are_those_of_a_strict_reader(line: str) -> None:
     assert (cells.height == 0) == (wanted is None) == bool(found)
     if wanted is not None:
         assert list(cells.row(0)[2:]) == [*wanted, *[None] * (15 - len(wanted))]
+
+
+NEAR = st.lists(
+    st.tuples(st.integers(0, 1), *(st.integers(0, 30).map(lambda unit: unit / 30) for _ in range(4))), max_size=14
+)
+
+
+@given(rows=NEAR)
+@settings(max_examples=150)
+@example(rows=[(0, 0.0, 0.0, 0.9, 1.0), (0, 0.0, 0.0, 0.93, 1.0), (1, 0.0, 0.0, 0.9, 1.0)])
+@example(rows=[(0, 1 / 30, 0.0, 1.0, 1.0), (0, 0.0, 0.0, 1.0, 1.0), (0, 2 / 30, 0.0, 1.0, 1.0)])
+def test_near_boxes_are_those_of_all_pairs(rows: list[tuple[float, ...]]) -> None:
+    distinct = list(dict.fromkeys(rows))
+    boxes_N4 = np.array([row[1:] for row in distinct]).reshape(-1, 4)
+    iou_NN = box_iou(boxes_N4, boxes_N4)
+    wanted = {
+        late
+        for late in range(len(distinct))
+        for early in range(late)
+        if distinct[late][0] == distinct[early][0] and iou_NN[late, early] >= MIN_SAME_IOU
+    }
+    frame = pl.DataFrame(
+        [(line, "v", int(row[0]), *row[1:]) for line, row in enumerate(distinct)],
+        schema={"line": pl.Int64, "video_id": pl.String, "timestamp_us": pl.Int64, "x1": pl.Float64, "y1": pl.Float64,
+                "x2": pl.Float64, "y2": pl.Float64}, orient="row",
+    )  # fmt: skip
+    found = near_findings(frame, where="x")
+    lines = {place.line for one in found for place in (Example(one.line, one.message), *one.more)}
+    assert lines == wanted
 
 
 ROWS = st.tuples(

@@ -54,5 +54,5 @@ def leak_findings(seen: Sequence[tuple[str, pl.DataFrame]]) -> list[Finding]:
         at = pl.format("{}:{}", pl.lit(other), "line_other").fill_null(pl.lit(other))
         text = pl.format("{} is in {} here and in {} in {}", shown("video_id"), pl.lit(split), pl.lit(other_split), at)
         code = "leak-train" if split in ("train", "trainval") else "leak-val-test"
-        found += rows_found(code, both, pl.lit(value=True), text, where=where)
+        found += rows_found(code, both, None, text, where=where)
     return found

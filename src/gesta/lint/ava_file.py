@@ -15,13 +15,13 @@ from gesta.lint.boxes import (
     cap_findings,
     groundtruth_findings,
     key_frame_twice,
-    person_findings,
     repeated_findings,
     score_findings,
 )
 from gesta.lint.clips import class_id_findings, rare_findings
 from gesta.lint.findings import Finding, rows_found, shown, shown_time
 from gesta.lint.instants import id_findings, key_frame_findings
+from gesta.lint.persons import near_findings, person_findings, pose_findings
 from gesta.lint.text import Source, cells_found
 
 _MEANING = "video id, seconds; then x1, y1, x2, y2, action id; then a person id or a score"
@@ -57,6 +57,8 @@ def lint_ava(source: Source, against: Against, *, is_scored: bool) -> tuple[pl.D
             found += groundtruth_findings(rows, against.groundtruth, where=path)
     else:
         found += person_findings(rows, where=path)
+        found += near_findings(rows, where=path)
+        found += pose_findings(rows, against.label_map, where=path)
         if against.min_per_class:
             labelled = rows.select("line", pl.col("class_id").cast(pl.String).alias("label"), pl.lit("").alias("split"))
             found += rare_findings(labelled, least=against.min_per_class, where=path)
@@ -73,7 +75,7 @@ def _without_header(cells: pl.DataFrame, *, source: Source) -> tuple[pl.DataFram
     if not is_names or seconds_to_us(first["cell_1"]).null_count() == 0:
         return cells, []
     text = pl.lit(f"the first line is {','.join(texts)!r}")
-    return rest, rows_found("header-unexpected", first, pl.lit(value=True), text, where=source.path)
+    return rest, rows_found("header-unexpected", first, None, text, where=source.path)
 
 
 def _keyed(cells: pl.DataFrame, *, source: Source) -> tuple[pl.DataFrame, list[Finding]]:

@@ -89,9 +89,7 @@ def repeated_findings(rows: pl.DataFrame, *, where: str | Path) -> list[Finding]
     at = pl.format("{} at {}", shown("video_id"), shown_time())
     return [
         *rows_found("box-action-twice", twice, ~pl.col("is_first"), message, where=where),
-        *rows_found(
-            "key-frame-contradicts", contradicting, pl.lit(value=True), pl.format("{} has boxes too", at), where=where
-        ),
+        *rows_found("key-frame-contradicts", contradicting, None, pl.format("{} has boxes too", at), where=where),
         *key_frame_twice(bare, where=where),
     ]
 
@@ -100,26 +98,6 @@ def key_frame_twice(bare: pl.DataFrame, *, where: str | Path) -> list[Finding]:
     """Key-frames that rows without boxes name twice."""
     at = pl.format("{} at {} is listed already", shown("video_id"), shown_time())
     return rows_found("key-frame-twice", bare, ~pl.struct(KEY).is_first_distinct(), at, where=where)
-
-
-def person_findings(rows: pl.DataFrame, *, where: str | Path) -> list[Finding]:
-    """Missing person ids, one id with two boxes at a key-frame, one box with two ids."""
-    boxes = rows.drop_nulls(CORNERS).filter(pl.col("class_id").is_not_null() | pl.col("person_id").is_not_null())
-    if not boxes.height:
-        return []
-    is_missing = pl.col("person_id").is_null() | (pl.col("person_id") < 0)
-    num_missing = boxes.filter(is_missing).height
-    if num_missing == boxes.height:
-        return finding("person-none", [(None, f"none of {num_missing:,} rows has a person id")], where=where)
-    text = pl.format("the row of {} at {} has no person id", shown("video_id"), shown_time())
-    found = rows_found("person-missing", boxes, is_missing, text, where=where)
-    known = boxes.filter(~is_missing).unique([*KEY, "person_id", *CORNERS], keep="first", maintain_order=True)
-    person = [*KEY, "person_id"]
-    text = pl.format("person {} of {} at {} has another box already", "person_id", shown("video_id"), shown_time())
-    found += rows_found("person-two-boxes", known, ~pl.struct(person).is_first_distinct(), text, where=where)
-    box = [*KEY, *CORNERS]
-    text = pl.format("person {} has the box of another in {} at {}", "person_id", shown("video_id"), shown_time())
-    return found + rows_found("person-two-ids", known, ~pl.struct(box).is_first_distinct(), text, where=where)
 
 
 def score_findings(rows: pl.DataFrame, *, where: str | Path, num_decimals: int | None = None) -> list[Finding]:
@@ -184,7 +162,7 @@ def groundtruth_findings(rows: pl.DataFrame, groundtruth: pl.DataFrame, *, where
     found = rows_found(
         "detection-unknown-key-frame",
         unknown,
-        pl.lit(value=True),
+        None,
         pl.format("{} is not in the ground truth", at),
         where=where,
     )

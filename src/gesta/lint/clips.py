@@ -125,7 +125,7 @@ def label_findings(rows: pl.DataFrame, label_map: pl.DataFrame, *, where: str | 
         hints[label] = f"; did you mean {near[0]!r}?" if near else ""
     hint = pl.col("label").replace_strict(hints, default="", return_dtype=pl.String)
     text = pl.format("{} is not in the label map{}", shown("label"), hint)
-    found = rows_found("class-unknown", unknown, pl.lit(value=True), text, where=where)
+    found = rows_found("class-unknown", unknown, None, text, where=where)
     used = labelled["label"].unique().to_list()
     return found + _unused(label_map.filter(~pl.col("name").is_in(used)), labelled.height, where=where)
 

@@ -272,6 +272,12 @@ CODES: Mapping[str, Code] = {
         "As ground truth the second can never be found; as a detection it is always false.",
         "Drop one of the two",
     ),
+    "box-near-twice": Code(
+        "warning",
+        "Two boxes of a key-frame all but equal each other.",
+        "One person was boxed twice: the actions are split between two boxes, and one detection matches only one.",
+        "Give all actions of the person one box",
+    ),
     "person-missing": Code(
         "error",
         "Some rows have a person id and some have none, or -1.",
@@ -295,6 +301,12 @@ CODES: Mapping[str, Code] = {
         "One box has two person ids at one key-frame.",
         "Either one person was counted twice, or two share a box.",
         "Keep one person id for the box",
+    ),
+    "person-two-poses": Code(
+        "warning",
+        "One box has two classes of the category PERSON_MOVEMENT, such as stand and sit.",
+        "They exclude one another: a person has one pose.",
+        "Keep one pose; the label map with categories (--label-map) says which classes are poses",
     ),
     # Key-frames.
     "key-frame-contradicts": Code(

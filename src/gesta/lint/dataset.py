@@ -9,11 +9,12 @@ from pathlib import Path
 import polars as pl
 
 from gesta.lint.against import Against
-from gesta.lint.boxes import CORNERS, box_findings, person_findings, repeated_findings
+from gesta.lint.boxes import CORNERS, box_findings, repeated_findings
 from gesta.lint.clips import class_id_findings, rare_findings
 from gesta.lint.findings import Finding, finding, rows_found, shown, shown_time
 from gesta.lint.instants import MARGIN_US, interval_findings, video_findings
 from gesta.lint.lists import map_findings
+from gesta.lint.persons import person_findings
 from gesta.lint.text import read_bytes
 from gesta.schema import BadInput, GestaError
 from gesta.tables import TABLES, read_sidecar, read_table, sha256_of_file, table_path
@@ -110,7 +111,7 @@ def _reference_findings(folder: Path, tables: Tables, *, is_release: bool) -> li
         is_gone = ~pl.Series([(folder / path).is_file() for path in rows["path"]], dtype=pl.Boolean)
         text = pl.format("the file {} of video {} is gone", shown("path"), shown("video_id"))
         gone = rows.filter(is_gone)
-        found += rows_found("video-missing", gone, pl.lit(value=True), text, where=table_path(folder, "videos"))
+        found += rows_found("video-missing", gone, None, text, where=table_path(folder, "videos"))
     for name, table in tables.items():
         path = table_path(folder, name)
         if "videos" in tables and "video_id" in table.columns and name not in _NOT_OF_VIDEOS:
@@ -120,7 +121,7 @@ def _reference_findings(folder: Path, tables: Tables, *, is_release: bool) -> li
             rows = rows.select(_LINE, "clip_id").drop_nulls("clip_id").unique("clip_id", maintain_order=True)
             alone = rows.join(tables["clips"], on="clip_id", how="anti", maintain_order="left")
             text = pl.format("there is no clip {}", shown("clip_id"))
-            found += rows_found("clip-unknown", alone, pl.lit(value=True), text, where=path)
+            found += rows_found("clip-unknown", alone, None, text, where=path)
         is_asked = "class_id" in table.columns and name not in ("label_map", "class_scores")
         if "label_map" in tables and is_asked:
             rows = table.select(_LINE, "class_id")
@@ -220,4 +221,4 @@ def _footage_findings(splits: pl.DataFrame, tables: Tables, *, path: Path) -> li
     text = pl.format(
         "clip {} in {} shows the footage of {} in {}", shown("clip_id_a"), "split", shown("clip_id_b"), "split_b"
     )
-    return rows_found("leak-footage", pairs, pl.lit(value=True), text, where=path)
+    return rows_found("leak-footage", pairs, None, text, where=path)

@@ -83,15 +83,15 @@ def finding(
 
 
 def rows_found(
-    code: str, frame: pl.DataFrame, is_bad: pl.Expr, message: pl.Expr, *, where: str | Path
+    code: str, frame: pl.DataFrame, is_bad: pl.Expr | None, message: pl.Expr, *, where: str | Path
 ) -> list[Finding]:
     """One finding of the rows of `frame` (with its column `line`) that are bad, or none.
 
     Args:
-        is_bad: true where a row is wrong; null counts as false.
+        is_bad: true where a row is wrong; null counts as false; None = all rows are.
         message: text that says what is wrong with a row, without a full stop; made for the first rows only.
     """
-    bad = frame.filter(is_bad.fill_null(value=False))
+    bad = frame if is_bad is None else frame.filter(is_bad.fill_null(value=False))
     if not bad.height:
         return []
     places = bad.head(MAX_EXAMPLES).select("line", message.fill_null("?").alias("message")).rows()

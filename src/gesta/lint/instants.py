@@ -58,7 +58,7 @@ def key_frame_findings(rows: pl.DataFrame, against: Against, *, where: str | Pat
     if against.excluded is not None:
         hit = keys.join(against.excluded.select(KEY).unique(), on=KEY, how="semi", maintain_order="left")
         text = pl.format("{} is excluded", at)
-        found += rows_found("key-frame-excluded", hit, pl.lit(value=True), text, where=where)
+        found += rows_found("key-frame-excluded", hit, None, text, where=where)
     if against.clips is not None:
         found += clip_margin_findings(keys, against.clips, where=where)
     if against.videos is not None:

@@ -13,7 +13,6 @@ from gesta.lint.boxes import (
     box_findings,
     cap_findings,
     groundtruth_findings,
-    person_findings,
     repeated_findings,
     score_findings,
 )
@@ -29,6 +28,7 @@ from gesta.lint.clips import (
 from gesta.lint.findings import Finding, finding
 from gesta.lint.instants import interval_findings, key_frame_findings, video_findings
 from gesta.lint.lists import map_findings
+from gesta.lint.persons import near_findings, person_findings, pose_findings
 
 _LINE = pl.lit(None, dtype=pl.Int64).alias("line")
 
@@ -129,7 +129,8 @@ def _box_findings(annotations: Annotations, against: Against, *, where: str | Pa
         *key_frame_findings(rows, against, where=where),
     ]
     if not is_guess:
-        return found + person_findings(rows, where=where)
+        found += [*person_findings(rows, where=where), *near_findings(rows, where=where)]
+        return found + pose_findings(rows, against.label_map, where=where)
     found += [*score_findings(rows, where=where), *cap_findings(rows, where=where)]
     if against.groundtruth is not None:
         found += groundtruth_findings(rows, against.groundtruth, where=where)
