@@ -1,7 +1,8 @@
-"""`gesta evaluate`: frame mAP and top-k."""
+"""`gesta evaluate`: a model's scores, of a release or of files."""
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,19 +11,56 @@ import click
 
 from gesta.cli.options import finish, json_option
 from gesta.cli.progress import progress
-from gesta.evaluate import release_at, run_evaluate, run_evaluate_files
+from gesta.evaluate import release_at, run_evaluate
 from gesta.schema import BadInput
 from gesta.tables import StageSummary
 
-_FILE = click.Path(path_type=Path)
+OF_FILES = ("ava", "clips", "diagnose")
+"""Subcommands that score files; each lives in `gesta.cli.evaluate_<name>`."""
 
 
-@click.command("evaluate")
-@click.argument("work", required=False, type=click.Path(file_okay=False, exists=True, path_type=Path))
-@click.option("--groundtruth", type=_FILE, help="Ground truth, csv in AVA's layout.")
-@click.option("--detections", type=_FILE, help="Detections: csv in AVA's layout, or a table (a file or its folder).")
-@click.option("--label-map", type=_FILE, help="Classes that count, with --groundtruth.")
-@click.option("--model", type=_FILE, help="Checkpoint that is run on the split's key-frames first.")
+class Scores(click.Group):
+    """A group whose first argument may be a work folder: `gesta evaluate WORK` is `gesta evaluate release WORK`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The release first, then what scores files."""
+        return ["release", *OF_FILES]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The subcommand, imported when it is named."""
+        if cmd_name == "release":
+            return release
+        return importlib.import_module(f"gesta.cli.evaluate_{cmd_name}").command if cmd_name in OF_FILES else None
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The arguments, with `release` in front where the first names no subcommand."""
+        is_named = not args or args[0] in (*self.list_commands(ctx), "-h", "--help")
+        return super().parse_args(ctx, args if is_named else ["release", *args])
+
+
+@click.group("evaluate", cls=Scores)
+def command() -> None:
+    """Score a release, or files: frame mAP as the AVA programs compute it, video mAP, top-k.
+
+    Every subcommand takes --json. `gesta evaluate WORK` means `gesta evaluate release WORK`.
+
+    \b
+    Example:
+      gesta evaluate work --model work/model/model.pt --split test
+      gesta evaluate ava --groundtruth ava_val_v2.2.csv --detections detections.csv --protocol all
+      gesta evaluate clips --groundtruth labels.csv --scores scores.csv
+      gesta evaluate diagnose --groundtruth ava_val_v2.2.csv --detections detections.csv
+    """
+
+
+@click.command("release")
+@click.argument("work", type=click.Path(file_okay=False, exists=True, path_type=Path))
+@click.option(
+    "--detections", type=click.Path(path_type=Path), help="Detections: csv, or a table (a file or its folder)."
+)
+@click.option(
+    "--model", type=click.Path(path_type=Path), help="Checkpoint that is run on the split's key-frames first."
+)
 @click.option("--split", default="test", show_default=True, help="Part of the release: train, val or test.")
 @click.option("--iou", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Least overlap of a hit.")
 @click.option(
@@ -31,37 +69,25 @@ _FILE = click.Path(path_type=Path)
 @click.option("--seed", type=int, default=0, show_default=True, help="Chance for the chance level.")
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), default=None,
-    help="Folder of the results.  [default: WORK/scores/SPLIT, or beside the detections]",
+    help="Folder of the results.  [default: WORK/scores/SPLIT]",
 )  # fmt: skip
 @json_option
-def command(
-    *, work: Path | None, groundtruth: Path | None, detections: Path | None, label_map: Path | None,
-    model: Path | None, split: str, iou: float, cap: int, seed: int, out: Path | None, as_json: bool,
+def release(
+    *, work: Path, detections: Path | None, model: Path | None, split: str, iou: float, cap: int, seed: int,
+    out: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Score detections against ground truth as the official AVA program does.
+    """Score a model, or its detections, on one split of a release as the official AVA program does.
 
-    WORK is a work folder (its newest release is taken) or a release; without it, --groundtruth and --label-map name
-    files. Writes metrics.json and class_scores, and prints average precision class by class. Chance is what the same
-    boxes score with random confidences.
+    WORK is a work folder (its newest release is taken) or a release. Writes metrics.json and class_scores, and prints
+    average precision class by class. Chance is what the same boxes score with random confidences.
 
     \b
     Example:
-      gesta evaluate work --model work/model/model.pt --split test
-      gesta evaluate --groundtruth gt.csv --detections det.csv --label-map map.pbtxt
+      gesta evaluate release work --model work/model/model.pt --split test
     """
-    if work is not None:
-        home = release_at(work)
-        target = out or _home_of(home) / "scores" / split
-        summary = _of_release(
-            home, target, model=model, detections=detections, split=split, iou=iou, cap=cap, seed=seed
-        )
-    else:
-        if groundtruth is None or detections is None or label_map is None:
-            raise BadInput("nothing to score", mend="Name WORK, or --groundtruth, --detections and --label-map")
-        target = out or detections.with_name(f"{detections.stem}-scores")
-        summary = run_evaluate_files(
-            groundtruth=groundtruth, detections=detections, label_map=label_map, out=target, iou=iou, cap=cap, seed=seed
-        )
+    home = release_at(work)
+    target = out or _home_of(home) / "scores" / split
+    summary = _of_release(home, target, model=model, detections=detections, split=split, iou=iou, cap=cap, seed=seed)
     if not as_json:
         _print_classes(json.loads((target / "metrics.json").read_bytes()))
     finish(summary, as_json=as_json)

@@ -1,4 +1,4 @@
-"""The verb `evaluate`: detections against ground truth, from csv files or from a release's tables."""
+"""The verb `evaluate` on a release: detections against the accepted labels of one split."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import polars as pl
 
 from gesta.evaluate.frame_map import CORNERS, KEY, OFFICIAL_CAP, FrameMap, chance_map, frame_map
 from gesta.evaluate.top_k import top_k
-from gesta.formats import read_ava_csv, read_label_map
+from gesta.formats import read_ava_csv
 from gesta.schema import BadInput, ClassScore, MissingTable, Reject, UnknownName
 from gesta.tables import (
     Json,
@@ -106,48 +106,6 @@ def run_evaluate(
         num_draws=num_draws,
     )  # fmt: skip
     return _run(task, out=out, provenance=provenance, extra={"split": split})
-
-
-def run_evaluate_files(
-    *,
-    groundtruth: Path,
-    detections: Path,
-    label_map: Path,
-    out: Path,
-    iou: float = 0.5,
-    cap: int = OFFICIAL_CAP,
-    seed: int = 0,
-    num_draws: int = 5,
-) -> StageSummary:
-    """What evaluation did: `out/metrics.json` and table `class_scores`, for csv files in AVA's layout.
-
-    Args:
-        groundtruth: csv of 2, 7 or 8 columns; like the official program, column 8 is read as a score.
-        detections: csv of 2, 7 or 8 columns, or a table of kind `detections`.
-        label_map: the classes that count.
-        out: folder of what is written.
-        iou: overlap of a right detection, as for `frame_map`.
-        cap: detections of a key-frame that count, as for `frame_map`.
-        seed: chance for the chance level.
-        num_draws: draws of the chance level.
-    Raises:
-        BadInput: a file cannot be read or scored.
-    """
-    inputs = {"groundtruth": groundtruth, "detections": detections, "label_map": label_map}
-    for path in inputs.values():
-        if not path.is_file():
-            raise BadInput("there is no such file", where=path)
-    provenance = _provenance(
-        {"iou": iou, "cap": cap, "seed": seed, "num_draws": num_draws},
-        inputs={name: sha256_of_file(path) for name, path in inputs.items()},
-    )
-    if _is_done(out, provenance):
-        return _summary(out, was_current=True)
-    task = _Task(
-        groundtruth=read_ava_csv(groundtruth, column_8="score"), detections=read_detections(detections),
-        label_map=read_label_map(label_map), clips=None, iou=iou, cap=cap, seed=seed, num_draws=num_draws,
-    )  # fmt: skip
-    return _run(task, out=out, provenance=provenance, extra={"files": {k: p.name for k, p in inputs.items()}})
 
 
 def release_at(folder: Path) -> Path:

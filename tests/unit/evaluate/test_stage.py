@@ -7,9 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from gesta.cli import main
-from gesta.evaluate import release_at, run_evaluate, run_evaluate_files
+from gesta.evaluate import release_at, run_evaluate
 from gesta.schema import (
-    BadInput,
     BoxLabel,
     ClipKeyFrame,
     Detection,
@@ -105,40 +104,12 @@ def test_what_is_missing_is_named(work, tmp_path):
         run_evaluate(release=work, detections=work, out=tmp_path)
 
 
-def test_files_in_avas_layout(shared, tmp_path):
-    folder = shared / "golden/mmaction2_eval_detection"
-    summary = run_evaluate_files(
-        groundtruth=folder / "gt.csv",
-        detections=folder / "pred.csv",
-        label_map=folder / "action_list.txt",
-        out=tmp_path,
-    )
-    assert summary.numbers["mean_ap"] == pytest.approx(0.09385521885521886, abs=1e-12)
-    with pytest.raises(BadInput, match="there is no such file"):
-        run_evaluate_files(
-            groundtruth=folder / "gt.csv", detections=folder / "x", label_map=folder / "action_list.txt", out=tmp_path
-        )
-
-
-def test_the_verb_prints_the_classes_or_json(shared, tmp_path):
-    folder = shared / "golden/mmaction2_eval_detection"
-    arguments = [
-        "evaluate", "--groundtruth", str(folder / "gt.csv"), "--detections", str(folder / "pred.csv"),
-        "--label-map", str(folder / "action_list.txt"), "--out", str(tmp_path),
-    ]  # fmt: skip
-    shown = CliRunner().invoke(main, arguments).output.splitlines()
-    assert shown[1].split()[0] == "action1"
-    assert shown[-2].startswith("mean AP 0.0939, chance ")
-    machine = CliRunner().invoke(main, [*arguments, "--json"])
-    assert json.loads(machine.output)["mean_ap"] == pytest.approx(0.09385521885521886, abs=1e-12)
-
-
-def test_the_verb_says_what_to_name(work, tmp_path):
-    nothing = CliRunner().invoke(main, ["evaluate"])
-    assert nothing.exit_code == 2
-    assert "nothing to score. Name WORK, or --groundtruth" in nothing.output
+def test_the_verb_scores_a_work_folder_without_saying_release(work, tmp_path):
     neither = CliRunner().invoke(main, ["evaluate", str(work)])
+    assert neither.exit_code == 2
     assert "want one of --model and --detections" in neither.output
     done = CliRunner().invoke(main, ["evaluate", str(work), "--detections", str(tmp_path)])
     assert done.exit_code == 0
     assert (work / "scores" / "test" / "metrics.json").is_file()
+    named = CliRunner().invoke(main, ["evaluate", "release", str(work), "--detections", str(tmp_path), "--json"])
+    assert json.loads(named.output)["stage"] == "evaluate"
