@@ -1,4 +1,24 @@
-"""The csv files of Kinetics-400, -600 and -700: a clip a line, with its label where the split is not `test`."""
+"""The csv files of Kinetics-400, -600, -700 and -700-2020: a clip a line, with its label where the split is not `test`.
+
+```
+label,youtube_id,time_start,time_end,split,is_cc
+"playing guitar",0wR5jVB-WPk,417,427,val,0
+```
+
+| name | unit | what |
+|---|---|---|
+| `label` | | class name; the files of the test splits lack the column |
+| `youtube_id` | | video id of 11 characters, one in twenty beginning with `-` or `_`; may come twice, in two classes |
+| `time_start`, `time_end` | s | of the clip in the original video, whole in all published files |
+| `split` | | `train`, `val`, `validate` (Kinetics-700), `test`, kept as written |
+| `is_cc` | | 1 = Creative Commons licence; Kinetics-400 train and val only |
+
+Columns are known by the header and may come in any order. Kept: all of them, times to the microsecond; whole seconds
+are written whole, and labels with a blank in quotes as Kinetics-400 does, or without. Class ids are no part of the file.
+Countix has other columns (`video_id`, `kinetics_start` ...) and is refused.
+
+Source: `activitynet/ActivityNet`, `Crawler/Kinetics/data`; the csv files of Kinetics-700 and -700-2020.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,10 @@ air_drumming/-VtLx-mcPds_000012_000022.mp4 1
 | label | | class id from 0, kept as published; `-1` or nothing: no label (MMAction2's test lists) |
 | num_frames | frames | of the video; in `offsets` of the clip |
 
-Labels here count from 0, gesta's plain label maps from 1: `label_shift=1` on reading adds it, on writing takes it off.
+Labels here count from 0. Where a label map numbers its classes 1, 2, 3 ... without a gap, as plain lists of names and
+UCF-101's do, label 0 is therefore class 1, in reading (the context's map) and in writing (the annotations' or the
+context's); otherwise label and class id are one. `label_shift` says it outright.
+
 Several labels on one line (MMAction2's `multi_class`) are read with `multi_label=True` only, since a third column
 means `num_frames` elsewhere and PySlowFast passes over it. The separator is one character: a blank, or what
 `DATA.PATH_LABEL_SEPARATOR` says.
@@ -56,6 +59,7 @@ from gesta.formats.annotations import (
 from gesta.formats.clip_labels import (
     PathIds,
     kinetics_file_name,
+    known_label_map,
     named_by_path,
     refuse_boxes,
     refuse_far,
@@ -79,7 +83,7 @@ def read_path_labels(
     layout: Layout = "videos",
     separator: str = " ",
     multi_label: bool = False,
-    label_shift: int = 0,
+    label_shift: int | None = None,
     ids: PathIds = "stem",
 ) -> Annotations:
     """The videos and clips of a list, a clip a label, in its order.
@@ -89,7 +93,7 @@ def read_path_labels(
         layout: what stands before the labels.
         separator: one character.
         multi_label: whether a line may have several labels.
-        label_shift: added to each label.
+        label_shift: added to each label; None = 1 where the context's label map counts 1, 2, 3 ..., else 0.
         ids: how a path becomes a video id.
     Raises:
         BadInput: there is no such file, it cannot be read, two paths give one id, or a frame rate is missing.
@@ -110,8 +114,9 @@ def read_path_labels(
     if ids == "kinetics":
         videos = videos.with_columns(none.cast(pl.String()).alias("path"))
     clips = named.with_columns(lines["labels"].alias("label")).explode("label", keep_nulls=True)
-    class_id = pl.when(pl.col("label") != -1).then(pl.col("label") + label_shift).alias("class_id")
     known = empty(LABEL_MAP_COLUMNS) if context.label_map is None else context.label_map
+    shift = _shift_of(known) if label_shift is None else label_shift
+    class_id = pl.when(pl.col("label") != -1).then(pl.col("label") + shift).alias("class_id")
     return Annotations(
         videos=shaped(videos, VIDEO_COLUMNS),
         clips=shaped(clips.with_columns(class_id), CLIP_COLUMNS),
@@ -166,6 +171,15 @@ def _split_lines(path: Path, *, layout: Layout, separator: str, multi_label: boo
     )
 
 
+def _shift_of(label_map: pl.DataFrame) -> int:
+    """1 where the classes are numbered 1, 2, 3 ..., of which a list would say 0, 1, 2 ...; else 0.
+
+    Source: `open-mmlab/mmaction2`, `tools/data/parse_file_list.py`, takes 1 off UCF-101's ids.
+    """
+    ids = label_map["class_id"].sort().to_list()
+    return int(bool(ids) and ids == list(range(1, len(ids) + 1)))
+
+
 def _refuse_wide(separator: str) -> None:
     if len(separator) != 1 or separator in "\r\n-" or separator.isalnum():
         raise BadInput(f"{separator!r} separates no columns", mend="Give one character, such as ' ' or ','")
@@ -218,7 +232,7 @@ def write_path_labels(
     layout: Layout = "videos",
     separator: str = " ",
     multi_label: bool = False,
-    label_shift: int = 0,
+    label_shift: int | None = None,
 ) -> None:
     """Clips as a list of `path label` lines, whole or not at all.
 
@@ -227,7 +241,7 @@ def write_path_labels(
         layout: what to write before the labels.
         separator: one character.
         multi_label: gather the labels of neighbouring clips of a video (and, in `offsets`, of one stretch) on a line.
-        label_shift: taken off each class id; 1 where ids count from 1, as gesta's plain label maps do.
+        label_shift: taken off each class id; None = 1 where the label map counts 1, 2, 3 ..., else 0.
     Raises:
         BadInput: there are boxes, a path cannot stand in the list or is not known, a video has no clip, a clip has
             times that the layout cannot say, a label would be negative, or a frame count or rate is missing.
@@ -243,7 +257,8 @@ def write_path_labels(
     clips = annotations.clips.join(videos.select(wanted), on="video_id", how="left", maintain_order="left")
     before = _before_labels(clips, layout=layout, path=path)
     refuse_unlistable(before["path"], what="path", path=path, separator=separator)
-    number = (pl.col("class_id") - label_shift).alias("label")
+    shift = _shift_of(known_label_map(annotations, context=context)) if label_shift is None else label_shift
+    number = (pl.col("class_id") - shift).alias("label")
     lines = before.with_columns(clips.select("video_id", "class_id")).with_columns(number)
     bad = lines.filter(pl.col("label") < 0)
     if bad.height:

@@ -53,6 +53,12 @@ def test_what_is_known_of_k400_val_holds(shared: Path) -> None:
     assert "massaging person's head" in rows["label"]
 
 
+@pytest.mark.parametrize("name", ["countix_train", "countix_val"])
+def test_countix_has_another_header_and_is_refused_with_what_is_wanted(name: str, shared: Path) -> None:
+    with pytest.raises(BadRow, match=rf"{name}\.csv:1: the header lacks 'youtube_id', 'time_start', 'time_end'\. Want"):
+        read_kinetics_csv(shared / f"annotations/countix/{name}.csv")
+
+
 def test_k600_has_videos_twice(shared: Path) -> None:
     rows = read_kinetics_csv(shared / "annotations/kinetics/kinetics-600_val.csv")
     assert len(rows) - rows["video_id"].n_unique() == 6

@@ -8,7 +8,15 @@ from typing import Any
 import polars as pl
 import pytest
 
-from gesta.formats.annotations import BOX_COLUMNS, CLIP_COLUMNS, VIDEO_COLUMNS, Annotations, Context, shaped
+from gesta.formats.annotations import (
+    BOX_COLUMNS,
+    CLIP_COLUMNS,
+    LABEL_MAP_COLUMNS,
+    VIDEO_COLUMNS,
+    Annotations,
+    Context,
+    shaped,
+)
 from gesta.formats.path_labels import read_path_labels, write_path_labels
 from gesta.schema import BadInput
 
@@ -52,6 +60,17 @@ def test_labels_are_shifted_between_lists_and_plain_label_maps(tmp_path: Path) -
     assert path.read_text() == "a.mp4 0\nb.mp4 -1\n"
     with pytest.raises(BadInput, match="class 1 of 'a' would be label -1"):
         write_path_labels(path, rows, label_shift=2)
+
+
+def test_a_label_map_that_counts_from_1_is_told_from_one_with_gaps(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    clips = clips_of({"video_id": "a", "class_id": 1}, {"video_id": "b", "class_id": 3})
+    videos = videos_of({"video_id": "a", "path": "a.mp4"}, {"video_id": "b", "path": "b.mp4"})
+    for ids, text, back in (([1, 2, 3], "a.mp4 0\nb.mp4 2\n", [1, 3]), ([1, 3, 7], "a.mp4 1\nb.mp4 3\n", [1, 3])):
+        label_map = shaped(pl.DataFrame({"class_id": ids, "name": ["x", "y", "z"]}), LABEL_MAP_COLUMNS)
+        write_path_labels(path, Annotations(videos=videos, clips=clips, label_map=label_map))
+        assert path.read_text() == text
+        assert read_path_labels(path, context=Context(label_map=label_map)).clips["class_id"].to_list() == back
 
 
 def test_kinetics_clips_are_written_under_the_names_of_their_files(tmp_path: Path) -> None:
