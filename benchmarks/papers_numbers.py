@@ -327,6 +327,26 @@ def retained(data: Path) -> list[Row]:
     return rows
 
 
+def earlier(data: Path) -> list[Row]:
+    """The row of UCF-101 in table 1 of Kinetics-400, beside its split files."""
+    found = _stats(data / "annotations" / "ucf101")
+    printed = paper_table("kinetics_400_table_1").frame.row(by_predicate=pl.col("dataset") == "UCF-101", named=True)
+    lists = [(data / f"annotations/ucf101/{name}list01.txt").read_text().split() for name in ("train", "test")]
+    # A clip is v_<class>_g<group>_c<clip>.avi; the clips of a group are of one video.
+    names = [word.split("/")[1] for words in lists for word in words if "/" in word]
+    totals = found.totals
+    return [
+        {"what": "classes", "paper": printed["num_classes"], "here": totals["num_classes"]},
+        {"what": "clips", "paper": printed["num_clips"], "here": totals["num_clips"]},
+        {"what": "least clips of a class", "paper": printed["clips_per_class"], "here": totals["min_clips_per_class"]},
+        {
+            "what": "videos (here: groups of clips)",
+            "paper": printed["num_videos"],
+            "here": len({name.rsplit("_c", 1)[0] for name in names}),
+        },
+    ]
+
+
 def appendix_a(data: Path) -> list[Row]:
     """Classes of Kinetics-400 by the clips that appendix A prints, and how many of val's fifty are left."""
     classes = _stats(data / "annotations/kinetics/kinetics-400_val.csv").tables["classes"]
@@ -439,6 +459,7 @@ def numbers(data: Path) -> dict[str, Any]:
         **npmi_beside(data),
         "kinetics_lists": kinetics_lists(data),
         "retention": retained(data),
+        "ucf101": earlier(data),
         "appendix_a": appendix_a(data),
         "parents": parents(k400),
         "rare_classes": rare_classes(data),
@@ -558,6 +579,11 @@ _SECTIONS = (
         "retention",
         "Which clips of one list have their video in another (`gesta stats LIST --later LIST`): Kinetics-600 "
         "kept two thirds of the val of Kinetics-400 in its own, Kinetics-700 almost none.",
+    ),
+    (
+        "Kinetics-400, table 1: UCF-101",
+        "ucf101",
+        "The one earlier dataset of the table whose files are at hand: its smallest class (TaiChi) has 100 clips.",
     ),
     (
         "Kinetics-400, appendix A: clips per class",

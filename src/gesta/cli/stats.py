@@ -18,6 +18,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.argument("targets", metavar="TARGET...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--name", "names", multiple=True, help="Dataset of a TARGET, or DATASET/SPLIT; once a TARGET, in order.")
 @click.option("--combined", help="What to call all datasets as one.  [default: their names with hyphens]")
+@click.option("--from", "format_name", help="Format of the files, see `gesta convert --list`.  [default: looked at]")
 @click.option("--label-map", type=_FILE, help="Names of AVA's classes.")
 @click.option("--excluded", multiple=True, type=_FILE, help="Key-frames that do not count; may be repeated.")
 @click.option("--included", type=_FILE, help="Times at which every video of an AVA csv has a key-frame.")
@@ -43,6 +44,7 @@ def command(
     targets: tuple[Path, ...],
     names: tuple[str, ...],
     combined: str | None,
+    format_name: str | None,
     label_map: Path | None,
     excluded: tuple[Path, ...],
     included: Path | None,
@@ -61,8 +63,8 @@ def command(
 ) -> None:
     """Count clips, videos and boxes per class and split, boxes per key-frame, box areas and durations.
 
-    TARGET is a work folder, a release, or a csv file of Kinetics, AVA or AVA-Kinetics. Several are set side by side,
-    or, under one --name, counted as one. Writes stats.json, one csv a table, and with --pictures the figures: to
+    TARGET is a work folder, a release, or an annotation file of any format that gesta reads. Several are set side by
+    side, or, under one --name, counted as one. Writes stats.json, one csv a table, and with --pictures the figures: to
     WORK/stats, or beside a release or a file, in a folder with its name and -stats at the end (of the first TARGET).
     With --dry-run the numbers are printed and nothing is written.
 
@@ -84,14 +86,13 @@ def command(
         write_stats,
     )
 
-    stats = stats_of_targets(
-        named_targets(targets, names),
-        beside=Beside(label_map=label_map, excluded=excluded, included=included, parents=parents),
-        asked=Asked(
-            npmi_with=npmi_with, npmi_over=npmi_over, top=top, later=later, catalogue=catalogue, column=column
-        ),
-        combined=combined,
+    beside = Beside(
+        label_map=label_map, excluded=excluded, included=included, parents=parents, format_name=format_name
     )  # fmt: skip
+    asked = Asked(
+        npmi_with=npmi_with, npmi_over=npmi_over, top=top, later=later, catalogue=catalogue, column=column
+    )  # fmt: skip
+    stats = stats_of_targets(named_targets(targets, names), beside=beside, asked=asked, combined=combined)
     summary = None if dry_run else write_stats(stats, targets[0], out=out, pictures=pictures)
     if as_json:
         value = stats.as_json() if summary is None else {**stats.as_json(), "outputs": list(summary.outputs)}

@@ -119,10 +119,10 @@ def _more(rows: Rows, asked: Asked, *, name: str) -> Mapping[str, pl.DataFrame]:
 
 
 def stats_of(target: Path, *, label_map: Path | None = None) -> Stats:
-    """The numbers of a work folder, a release or an annotation csv; nothing is written.
+    """The numbers of a work folder, a release or an annotation file; nothing is written.
 
     Args:
-        target: a folder with the table `videos`, or a csv of Kinetics, AVA or AVA-Kinetics.
+        target: a folder with the table `videos`, or a file of any format in `gesta.formats.FORMATS`.
         label_map: names of AVA's classes (pbtxt or txt); without it they are called by their ids.
     Raises:
         BadInput: there is no such file or folder, or the file is of none of these kinds.
@@ -161,9 +161,9 @@ def run_stats(target: Path, *, out: Path | None = None, label_map: Path | None =
     """What was counted, written to a folder as `stats.json` and one csv a table; the numbers are in the summary.
 
     Args:
-        target: a work folder, a release, or a csv of Kinetics, AVA or AVA-Kinetics.
+        target: a work folder, a release, or an annotation file.
         out: the folder to write; None = `stats` in a work folder, and beside a release (which never changes) or a
-            csv, named like it with `-stats` at the end.
+            file, named like it with `-stats` at the end.
         label_map: names of AVA's classes (pbtxt or txt).
     Raises:
         BadInput: see `stats_of`; or the folder cannot be written.

@@ -10,14 +10,16 @@ from pathlib import Path
 import polars as pl
 
 from gesta.formats import (
-    annotation_format_of,
+    format_named,
+    format_of,
+    read_annotations,
     read_ava_csv,
     read_excluded_timestamps,
     read_included_timestamps,
     read_kinetics_csv,
     read_label_map,
 )
-from gesta.formats.annotations import Annotations, numbered_labels, shaped
+from gesta.formats.annotations import Annotations, Context, numbered_labels, shaped
 from gesta.schema import BadInput
 from gesta.stats.counts import BOX_COLUMNS, CLIP_COLUMNS, Rows, no_groups
 from gesta.stats.yields import per_file_retention, yields_of
@@ -38,12 +40,14 @@ class Beside:
             `ava_included_timestamps_v2.2.txt`; None = only the key-frames that the csv names. A source with a key-frame
             at any other time (AVA-Kinetics) is not AVA, and stays as it is.
         parents: a JSON object of groups, each a list of names of classes.
+        format_name: of the files that are counted, a name in `gesta.formats.FORMATS`; None = what each looks like.
     """
 
     label_map: Path | None = None
     excluded: tuple[Path, ...] = ()
     included: Path | None = None
     parents: Path | None = None
+    format_name: str | None = None
 
 
 def is_release(target: Path) -> bool:
@@ -51,25 +55,32 @@ def is_release(target: Path) -> bool:
     return (target / "manifest.json").is_file()
 
 
+def _holds_tables(folder: Path) -> bool:
+    """Whether the folder is gesta's own; an empty one is taken for a work folder before its first import."""
+    return is_release(folder) or any(folder.glob("*.parquet")) or not any(folder.iterdir())
+
+
 def rows_of(target: Path, *, beside: Beside | None = None, split: str | None = None) -> Rows:
     """The rows of a work folder, a release or an annotation file.
 
     Args:
-        target: a folder with the table `videos`, or a csv of Kinetics, AVA or AVA-Kinetics.
+        target: a folder with the table `videos`, or a file or folder of any format in `gesta.formats.FORMATS`.
         beside: what else to read.
         split: of all rows, instead of what the source says of them.
     Raises:
-        BadInput: there is no such file or folder, the file is of none of these kinds, or a class of a group is unknown.
+        BadInput: there is no such file or folder, it is of none of these kinds, or no class of a group is known.
+        UnknownName: there is no format of that name.
         BadRow: a row of a file is wrong.
         MissingTable: the folder has no table `videos`.
     """
     beside = beside if beside is not None else Beside()
-    if target.is_dir():
+    if not target.exists():
+        mend = "Name a work folder, a release or an annotation file"
+        raise BadInput("there is no such file or folder", where=target, mend=mend)
+    if target.is_dir() and _holds_tables(target):
         rows = rows_of_folder(target)
-    elif target.is_file():
-        rows = rows_of_file(target, label_map=beside.label_map)
     else:
-        raise BadInput("there is no such file or folder", where=target, mend="Name a work folder, a release or a csv")
+        rows = rows_of_file(target, label_map=beside.label_map, format_name=beside.format_name)
     if beside.excluded or beside.included is not None:
         rows = replace(rows, boxes=_that_count(rows.boxes, excluded=beside.excluded, included=beside.included))
     if beside.parents is not None:
@@ -134,27 +145,37 @@ def _groups_of(label_map: pl.DataFrame) -> pl.DataFrame:
     return label_map.select("class_id", pl.col("category").cast(pl.String).alias("group")).drop_nulls()
 
 
-def rows_of_file(path: Path, *, label_map: Path | None = None) -> Rows:
-    """The rows of one annotation csv; Kinetics has a header line, AVA and AVA-Kinetics have none.
+_WITHOUT_NAMES = ("detections", "proposals", "path-labels")
+"""Formats that number their classes and name none; the others bring their names, and a label map would clash."""
+
+
+def rows_of_file(path: Path, *, label_map: Path | None = None, format_name: str | None = None) -> Rows:
+    """The rows of one annotation file, or of a folder that is one, of any format that gesta reads.
 
     Args:
-        path: the csv.
+        path: the file.
         label_map: names of AVA's classes; without it they are called by their ids.
+        format_name: a name in `gesta.formats.FORMATS`; None = what it looks like.
     Raises:
-        BadInput: the file is empty or is neither.
+        BadInput: it cannot be read, or looks like no format.
         BadRow: a row is wrong.
+        UnknownName: there is no format of that name.
     """
-    if annotation_format_of(path) == "kinetics":
+    name = format_name if format_name is not None else format_of(path)
+    known = read_label_map(label_map) if label_map is not None else None
+    if name == "kinetics":
         frame = read_kinetics_csv(path)
         names = numbered_labels(frame["label"])
         ids = names.select("class_id", pl.col("name").alias("label"))
         clips = frame.join(ids, on="label", how="left", maintain_order="left")
-        return rows_of_annotations(
-            Annotations(clips=clips, label_map=names), what=f"Kinetics csv, {len(frame):,} rows"
-        )  # fmt: skip
-    frame = read_ava_csv(path)
-    known = read_label_map(label_map) if label_map is not None else empty_frame("label_map")
-    return rows_of_annotations(Annotations(boxes=frame, label_map=known), what=f"AVA csv, {len(frame):,} rows")
+        found = Annotations(clips=clips, label_map=names)
+    elif name in ("ava", "ava-kinetics"):
+        # Read as it stands: an id that the label map lacks is counted under its number.
+        found = Annotations(boxes=read_ava_csv(path), label_map=empty_frame("label_map") if known is None else known)
+    else:
+        context = Context(label_map=known if name in _WITHOUT_NAMES else None)
+        found = read_annotations(path, format_name=name, context=context)
+    return rows_of_annotations(found, what=f"{format_named(name).what}, {len(found.clips) + len(found.boxes):,} rows")
 
 
 def rows_of_annotations(annotations: Annotations, *, what: str) -> Rows:

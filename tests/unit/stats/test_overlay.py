@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from gesta.cli.main import main
-from gesta.schema import BadInput
+from gesta.schema import BadInput, UnknownName
 from gesta.stats import (
     Asked,
     Beside,
@@ -69,7 +69,7 @@ def test_two_files_of_one_dataset_are_counted_as_one(ava: Path, kinetics: Path) 
     stats = stats_of_targets(named_targets([ava, kinetics], ["all/train", "all/val"]))
     assert isinstance(stats, Stats)
     assert stats.tables["splits"].rows() == [("train", 2, 0, 4, 3), ("val", 2, 0, 2, 3)]
-    assert stats.what == "all: AVA csv, 4 rows + AVA csv, 3 rows"
+    assert stats.what == "all: AVA v2.1 and v2.2 csv, 4 rows + AVA v2.1 and v2.2 csv, 3 rows"
 
 
 def test_included_and_excluded_key_frames(ava: Path, kinetics: Path, tmp_path: Path) -> None:
@@ -84,6 +84,18 @@ def test_included_and_excluded_key_frames(ava: Path, kinetics: Path, tmp_path: P
     assert totals["num_videos"] == 2
     # A source with other times is not AVA: nothing is added to it.
     assert overlay.stats["K"].totals["num_key_frames"] == 3
+
+
+def test_any_format_can_be_counted(tmp_path: Path) -> None:
+    path = tmp_path / "train.json"
+    clip = {"annotations": {"label": "walk", "segment": [1.0, 11.0]}, "subset": "train", "duration": 10.0, "url": ""}
+    path.write_text(json.dumps({"-a": clip, "b": clip}))
+    stats = stats_of_targets(named_targets([path]))
+    assert isinstance(stats, Stats)
+    assert stats.tables["splits"].rows() == [("train", 2, 2, 0, 0)]
+    assert stats.tables["classes"].select("name", "num_clips").rows() == [("walk", 2)]
+    with pytest.raises(UnknownName, match="no format 'kinetic'"):
+        stats_of_targets(named_targets([path]), beside=Beside(format_name="kinetic"))
 
 
 def test_kinetics_lists_are_matched_by_name(tmp_path: Path) -> None:

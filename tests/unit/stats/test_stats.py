@@ -144,7 +144,7 @@ def test_text_fits_its_width_and_shows_every_class(work: Path):
 def test_wrong_files_are_refused(tmp_path: Path):
     path = tmp_path / "a.csv"
     path.write_text("")
-    with pytest.raises(BadInput, match="the file is empty"):
+    with pytest.raises(BadInput, match="looks like no format"):
         stats_of(path)
     path.write_text("a,b,c\n")
     with pytest.raises(BadInput, match="neither a Kinetics csv nor an AVA csv"):
