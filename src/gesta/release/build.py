@@ -5,16 +5,28 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from gesta.release.card import card_text
+from gesta.formats.croissant import write_croissant
+from gesta.release.card import card_text, dataset_card
 from gesta.release.exports import write_exports
-from gesta.release.manifest import content_hash, files_below, read_manifest, verify_release, write_manifest
+from gesta.release.manifest import (
+    CROISSANT,
+    content_hash,
+    file_facts,
+    files_below,
+    is_description,
+    read_manifest,
+    verify_release,
+    write_manifest,
+)
 from gesta.release.plan import TABLES, Plan, plan_release, tables_at_hand
+from gesta.release.responsible import responsible_texts
 from gesta.release.splits import SPLITS, check_fractions
 from gesta.schema import BadInput, Refused
 from gesta.tables import (
@@ -48,6 +60,7 @@ def run_release(
     name: str = "dataset",
     licence: str = "unknown",
     citation: str = "",
+    published: str = "",
 ) -> StageSummary:
     """What was released: the kept clips with their tables, splits and exports, as one immutable folder.
 
@@ -62,9 +75,10 @@ def run_release(
         name: of the dataset, for its card.
         licence: for the card: a Hugging Face licence identifier such as cc-by-4.0, or any other words.
         citation: BibTeX for the card; empty = an entry made from name and version.
+        published: day of publication for `croissant.json`, as 2024-05-17; empty = none is said.
     Raises:
         MissingTable: `videos`, `clips`, `kept` or `label_map` is not there.
-        BadInput: the version is no name, the fractions are none, or a kept class is not in the label map.
+        BadInput: the version is no name, the fractions or the day are none, or a kept class is not in the label map.
         Refused: the folder is there and holds something else, or there is nothing to release.
     """
     _check_version(version)
@@ -74,9 +88,10 @@ def run_release(
         "release",
         arguments={
             "version": version, "fractions": list(shares), "seed": seed, "name": name, "licence": licence,
-            "citation": citation, "videos_from": Path(os.path.relpath(work, target)).as_posix(),
+            "citation": citation, "published": _checked_day(published),
+            "videos_from": Path(os.path.relpath(work, target)).as_posix(),
         },
-        inputs=hashes_of(work, tables_at_hand(work)),
+        inputs=hashes_of(work, [*tables_at_hand(work), *(["votes"] if table_path(work, "votes").is_file() else [])]),
     )  # fmt: skip
     if read_manifest_or_none(target) is not None and _fingerprint(target) == provenance.fingerprint:
         verify_release(target)
@@ -98,6 +113,13 @@ def _check_version(version: str) -> None:
         raise BadInput(
             f"version {version!r} cannot name a folder", mend="Write it like 1.0.0: letters, digits, . + _ -"
         )
+
+
+def _checked_day(day: str) -> str:
+    try:
+        return date.fromisoformat(day).isoformat() if day else ""
+    except ValueError as error:
+        raise BadInput(f"{day!r} is no day", mend="Write the day of publication like 2024-05-17") from error
 
 
 def _target(work: Path, *, version: str, out: Path | None) -> Path:
@@ -137,17 +159,21 @@ def _write_all(building: Path, plan: Plan, *, work: Path, target: Path, provenan
         write_table(table_path(building, table), table, tables[table], made_by=provenance)
     write_exports(building, tables)
     arguments = dict(provenance.arguments)
-    write_text(
-        building / "README.md",
-        card_text(
-            arguments=arguments,
-            plan=plan,
-            stages=stages_of(work),
-            workers=_optional(work, "workers"),
-            rejects=read_rejects(work).filter(pl.col("stage") != "release"),
-        ),
+    stages, workers = stages_of(work), _optional(work, "workers")
+    rejects = read_rejects(work).filter(pl.col("stage") != "release")
+    text = card_text(arguments=arguments, plan=plan, stages=stages, workers=workers, rejects=rejects)
+    write_text(building / "README.md", text)
+    files = files_below(building)
+    votes = _optional(work, "votes")
+    responsible = responsible_texts(plan=plan, stages=stages, workers=workers, votes=votes, rejects=rejects)
+    write_croissant(
+        building / CROISSANT,
+        card=dataset_card(arguments, plan=plan, responsible=responsible),
+        files={name: facts for name, facts in files.items() if not is_description(name, files)},
+        video_paths=tables["videos"]["path"],
     )
-    write_manifest(building, _manifest(building, plan, tables=tables, provenance=provenance))
+    files = dict(sorted({**files, CROISSANT: file_facts(building / CROISSANT)}.items()))
+    write_manifest(building, _manifest(files, plan, tables=tables, provenance=provenance))
 
 
 def _optional(work: Path, table: str) -> pl.DataFrame | None:
@@ -172,9 +198,8 @@ def stages_of(work: Path) -> list[dict[str, Any]]:
 
 
 def _manifest(
-    building: Path, plan: Plan, *, tables: dict[str, pl.DataFrame], provenance: Provenance
+    files: Mapping[str, Any], plan: Plan, *, tables: dict[str, pl.DataFrame], provenance: Provenance
 ) -> dict[str, Json]:
-    files = files_below(building)
     counts: dict[str, dict[str, Json]] = {}
     for split in SPLITS:
         ids = tables["splits"].filter(split=split)

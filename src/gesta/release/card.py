@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from gesta.formats.croissant import DatasetCard
 from gesta.release.plan import Plan
 from gesta.release.splits import SPLITS
 from gesta.schema import PROTOCOLS
@@ -21,6 +22,18 @@ HUB_LICENCES = frozenset({
     "cc-by-nc-sa-4.0", "cc-by-nc-nd-4.0", "odc-by", "odbl", "pddl", "unknown", "other",
 })  # fmt: skip
 """Licence identifiers that the Hub knows; any other words become `other` with a name."""
+
+SPDX = {
+    **{name.lower(): f"https://spdx.org/licenses/{name}.html" for name in (
+        "Apache-2.0", "MIT", "BSD-3-Clause", "CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", "CC-BY-ND-4.0",
+        "CC-BY-NC-SA-4.0", "CC-BY-NC-ND-4.0", "ODC-By-1.0", "ODbL-1.0", "PDDL-1.0")},
+    "odc-by": "https://spdx.org/licenses/ODC-By-1.0.html", "odbl": "https://spdx.org/licenses/ODbL-1.0.html",
+    "pddl": "https://spdx.org/licenses/PDDL-1.0.html",
+}  # fmt: skip
+"""Addresses of licences, as Croissant wants them, by the Hub's and SPDX's identifiers in small letters.
+
+Source: https://spdx.org/licenses.
+"""
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
@@ -50,10 +63,10 @@ def card_text(
         _collection(stages, rejects),
         _protocol(plan),
         _workers(workers),
-        _limits(plan),
+        "\n".join(["## Known limits\n", *(f"- {line}" for line in limits_of(plan))]) + "\n",
         f"## Licence\n\n{arguments['licence']}\n\nThe licence covers the annotations. The videos are not part of the "
         "release and stay under their own terms.\n",
-        f"## Citation\n\n```bibtex\n{arguments['citation'] or _bibtex(arguments)}\n```\n",
+        f"## Citation\n\n```bibtex\n{citation_of(arguments)}\n```\n",
     ]
     return "\n".join(parts)
 
@@ -97,6 +110,8 @@ boxed persons at {len(tables["key_frames"]):,} key-frames.
 | `label_map.parquet`, `label_map.pbtxt`, `label_map_activitynet.pbtxt`, `actions.txt` | the classes |
 | `kinetics_<split>.csv` | clip labels as Kinetics writes them |
 | `ava_<split>.csv`, `ava_kinetics_<split>.csv` | box labels as AVA (8 columns) and AVA-Kinetics (7 and 2) write them |
+| `coco_vid_<split>.json` | box labels as COCO-VID: frames and pixels; not there where frame rates vary |
+| `croissant.json` | all of this for programs: files, record sets and how they were made (Croissant 1.1, RAI 1.0) |
 | `manifest.json` | every file with its hash, counts, versions, inputs and arguments |
 
 Boxes are fractions of the displayed frame: x1 y1 x2 y2, x right, y down. The videos themselves are not in the
@@ -172,26 +187,55 @@ def _workers(workers: pl.DataFrame | None) -> str:
     )
 
 
-def _limits(plan: Plan) -> str:
-    lines = ["## Known limits\n"]
+def limits_of(plan: Plan) -> list[str]:
+    """What is known to be lacking in a release, a sentence each."""
+    lines = []
     for split, missing in (("train", plan.missing_in_train), ("test", plan.missing_in_test)):
         if missing:
-            lines.append(f"- Classes with enough videos that are still absent from {split}: {', '.join(missing)}.")
+            lines.append(f"Classes with enough videos that are still absent from {split}: {', '.join(missing)}.")
     totals = plan.counts.group_by("class_id", "name", maintain_order=True).agg(pl.col("num_videos").sum())
     small = totals.filter(pl.col("num_videos") < 3)["name"].to_list()
     if small:
-        lines.append(f"- Classes with fewer than 3 videos, too few to be in every split: {', '.join(small)}.")
+        lines.append(f"Classes with fewer than 3 videos, too few to be in every split: {', '.join(small)}.")
     if not len(plan.tables["box_labels"]):
-        lines.append("- There are no box labels.")
-    lines += [
-        "- Titles and detectors choose what is asked about; what they miss is not in the dataset.",
-        "- A class that is not labelled on a clip was not asked for there: absence is not a negative.",
-        "- Near-duplicates that the comparison of features missed may still stand in two splits.",
+        lines.append("There are no box labels.")
+    return [
+        *lines,
+        "Titles and detectors choose what is asked about; what they miss is not in the dataset.",
+        "A class that is not labelled on a clip was not asked for there: absence is not a negative.",
+        "Near-duplicates that the comparison of features missed may still stand in two splits.",
     ]
-    return "\n".join(lines) + "\n"
 
 
-def _bibtex(arguments: Mapping[str, Any]) -> str:
+def dataset_card(
+    arguments: Mapping[str, Any], *, plan: Plan, responsible: Mapping[str, str | tuple[str, ...]]
+) -> DatasetCard:
+    """Name, licence and texts of a release for its Croissant file.
+
+    Args:
+        arguments: of the release, as for `card_text`, and `published`.
+        plan: what the release holds.
+        responsible: texts by property of the RAI vocabulary.
+    """
+    tables = plan.tables
+    licence = str(arguments["licence"])
+    return DatasetCard(
+        name=str(arguments["name"]),
+        version=str(arguments["version"]),
+        licence=SPDX.get(licence.lower(), licence),
+        citation=citation_of(arguments),
+        description=f"{len(tables['clips']):,} clips of {len(tables['videos']):,} videos that show people performing "
+        f"{tables['kept']['class_id'].n_unique():,} actions, with {len(tables['box_labels']):,} accepted labels of "
+        f"boxed persons at {len(tables['key_frames']):,} key-frames.",
+        published=str(arguments["published"]) or None,
+        responsible=responsible,
+    )
+
+
+def citation_of(arguments: Mapping[str, Any]) -> str:
+    """The BibTeX entry that was given, or one made from name and version."""
+    if arguments["citation"]:
+        return str(arguments["citation"])
     key = re.sub(r"[^a-z0-9]+", "", str(arguments["name"]).lower()) or "dataset"
     title, note = arguments["name"], f"Version {arguments['version']}, made with gesta"
     return f"@misc{{{key},\n  title = {{{title}}},\n  note = {{{note}}}\n}}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +11,38 @@ from gesta.schema import BadInput
 from gesta.tables import Json, StageSummary, sha256_of_file, sha256_of_json, write_json
 
 MANIFEST = "manifest.json"
+CROISSANT = "croissant.json"
 
 
-def files_below(folder: Path) -> dict[str, Json]:
+def files_below(folder: Path) -> dict[str, dict[str, Json]]:
     """Hash (SHA-256, hex) and size of each file below the folder but the manifest, by POSIX path."""
-    files: dict[str, Json] = {}
+    files: dict[str, dict[str, Json]] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name != MANIFEST:
-            files[name] = {"sha256": sha256_of_file(path), "size_bytes": path.stat().st_size}
+            files[name] = file_facts(path)
     return files
 
 
+def file_facts(path: Path) -> dict[str, Json]:
+    """Hash (SHA-256, hex) and size of a file."""
+    return {"sha256": sha256_of_file(path), "size_bytes": path.stat().st_size}
+
+
 def content_hash(files: Mapping[str, Any]) -> str:
-    """SHA-256 of the names and hashes of the files but the sidecars, which also say which versions wrote them.
+    """SHA-256 of the names and hashes of the files but those that describe others.
+
+    These are the sidecars, which also say which versions wrote them, and `croissant.json`, which may say a day.
 
     >>> content_hash({"a.csv": {"sha256": "1"}}) == content_hash({"a.csv": {"sha256": "1"}, "a.csv.json": {}})
     True
     """
-    return sha256_of_json({name: facts["sha256"] for name, facts in files.items() if not name.endswith(".json")})
+    return sha256_of_json({name: facts["sha256"] for name, facts in files.items() if not is_description(name, files)})
+
+
+def is_description(name: str, files: Container[str]) -> bool:
+    """Whether a file of a release describes others of it: a sidecar, or the Croissant file."""
+    return name == CROISSANT or (name.endswith(".json") and name.removesuffix(".json") in files)
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Json]) -> None:

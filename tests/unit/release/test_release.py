@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from gesta.cli.main import main
 from gesta.formats import read_ava_csv, read_kinetics_csv, read_label_map
+from gesta.formats.coco_vid import read_coco_vid
 from gesta.release import plan_release, run_release, verify_release
 from gesta.schema import BadInput, Duplicate, MissingTable, Refused
 from gesta.tables import (
@@ -245,9 +246,38 @@ def test_cli_releases_verifies_and_fails_with_one_line(work: Path):
     assert json.loads(result.output)["splits"]["test"]["num_clips"] == 5
     release = work / "releases" / "1.0.0"
     result = CliRunner().invoke(main, ["release", "--verify", str(release)])
-    assert (result.exit_code, result.output) == (0, "release: 29 files are as the manifest says\n")
+    assert (result.exit_code, result.output) == (0, "release: 33 files are as the manifest says\n")
     (release / "README.md").unlink()
     result = CliRunner().invoke(main, ["release", "--verify", str(release)])
     assert result.exit_code == 2
     assert "README.md is missing" in result.output
     assert CliRunner().invoke(main, ["release"]).exit_code == 2
+
+
+def test_coco_vid_says_what_the_box_labels_say(work: Path):
+    run_release(work)
+    release = work / "releases" / "1.0.0"
+    columns = ["video_id", "timestamp_us", "person_id", "class_id"]
+    found = [read_coco_vid(release / f"coco_vid_{split}.json").boxes for split in SPLITS]
+    boxes = pl.concat(found).drop_nulls("x1").select(columns)
+    # The frame nearest to 1.5 s at 25 frames a second begins at 1.52 s.
+    said = (
+        read_table(release, "box_labels").select(columns).with_columns(timestamp_us=pl.lit(1_520_000, dtype=pl.Int64))
+    )
+    assert boxes.sort(columns).equals(said.sort(columns))
+
+
+def test_no_coco_vid_where_frame_numbers_are_no_times(work: Path):
+    rewrite(work, "videos", read_table(work, "videos").with_columns(is_vfr=pl.col("video_id") == "v01"))
+    run_release(work)
+    assert not list((work / "releases" / "1.0.0").glob("coco_vid_*"))
+
+
+def test_the_day_of_publication_is_said_and_changes_no_content(work: Path):
+    with pytest.raises(BadInput, match=r"'today' is no day. Write the day of publication like 2024-05-17"):
+        run_release(work, published="today")
+    run_release(work, published="2024-05-17")
+    croissant = work / "releases" / "1.0.0" / "croissant.json"
+    assert json.loads(croissant.read_text())["datePublished"] == "2024-05-17"
+    assert run_release(work, published="2024-06-01").was_current
+    assert json.loads(croissant.read_text())["datePublished"] == "2024-05-17"
