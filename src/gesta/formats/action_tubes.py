@@ -148,7 +148,10 @@ def _videos(parts: Mapping[str, object], *, names: list[str], split: int, contex
                 raise BadInput(f"video {video_id!r} is in train and in test", where=path, mend="Keep it in one")
     rate = published_rate(names)
     rows = []
-    for video_id in dict.fromkeys([*nframes, *resolution, *gttubes, *part_of]):
+    # The videos of a part come in the order of its list, since files of detections number them so.
+    turns = {part: iter([video_id for video_id, own in part_of.items() if own == part]) for part in ("train", "test")}
+    for place in dict.fromkeys([*nframes, *resolution, *gttubes, *part_of]):
+        video_id = next(turns[part_of[place]]) if place in part_of else place
         num_frames = nframes.get(video_id)
         row: dict[str, object] = {"video_id": video_id, "split": part_of.get(video_id)}
         if num_frames is not None:
