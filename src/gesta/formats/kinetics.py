@@ -14,7 +14,7 @@ label,youtube_id,time_start,time_end,split,is_cc
 | `is_cc` | | 1 = Creative Commons licence; Kinetics-400 train and val only |
 
 Columns are known by the header and may come in any order. Kept: all of them, times to the microsecond; whole seconds
-are written whole, and labels with a blank in quotes as Kinetics-400 does, or without. Class ids are no part of the file.
+are written whole, and labels with a blank in quotes as Kinetics-400 does, or without. Class ids are not in the file.
 Countix has other columns (`video_id`, `kinetics_start` ...) and is refused.
 
 Source: `activitynet/ActivityNet`, `Crawler/Kinetics/data`; the csv files of Kinetics-700 and -700-2020.
