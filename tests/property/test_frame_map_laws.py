@@ -228,3 +228,13 @@ def test_the_number_of_threads_moves_nothing(monkeypatch):
     two = frame_map(truth, found, class_ids=CLASSES).average_precision
     monkeypatch.setattr(heaps, "NUM_THREADS", 7)
     np.testing.assert_array_equal(frame_map(truth, found, class_ids=CLASSES).average_precision, two)
+
+
+@given(st.lists(st.integers(-3, 9), max_size=9), st.sets(st.integers(-2, 8), min_size=1))
+def test_classes_are_found_with_and_without_a_table(class_ids, classes):
+    rising = np.array(sorted(classes), np.int64)
+    expected = [sorted(classes).index(c) if c in classes else -1 for c in class_ids]
+    rows = np.array(class_ids, np.int64)
+    assert csv_files._class_indices(rows, rising, np.empty(0, np.int32)).tolist() == expected
+    if rising[0] >= 0:
+        assert csv_files._class_indices(rows, rising, csv_files._class_table(rising)).tolist() == expected

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numba
 import numpy as np
 import polars as pl
 
@@ -35,6 +36,9 @@ from gesta.schema import UnknownName
 
 BATCH_ROWS = 1 << 21
 """Detections that are pushed at a time. Source: ours; 100 MB of arrays."""
+
+LARGEST_TABLE = 1 << 16
+"""Class ids below this are looked up in a table. Source: ours; no label map in use has as many."""
 
 
 def evaluate_csv(
@@ -85,6 +89,8 @@ def evaluate_csv(
 def _batches(path: Path, key_frames: pl.DataFrame, classes: Ints, *, rules: Rules) -> Iterator[Boxes]:
     """The rows of the csv in order, at most about `BATCH_ROWS` at a time; the arrays are filled anew for each."""
     room = _Room.of(0)
+    is_small = classes[0] >= 0 and classes[-1] < LARGEST_TABLE
+    table = _class_table(classes) if is_small else np.empty(0, np.int32)
     num = 0
     for block in scan_ava_blocks(path, column_8="score"):
         if not rules.has_fractions:
@@ -98,7 +104,7 @@ def _batches(path: Path, key_frames: pl.DataFrame, classes: Ints, *, rules: Rule
                 room = _Room.of(max(BATCH_ROWS, size))
         part = slice(num, num + size)
         room.frame_N[part] = _frames(block, key_frames)
-        room.class_N[part] = np.where(block.num_cells_N > 2, _class_indices(block.class_id_N, classes), -1)
+        room.class_N[part] = np.where(block.num_cells_N > 2, _class_indices(block.class_id_N, classes, table), -1)
         room.corners_N4[part] = block.corners_N4
         room.score_N[part] = np.where(np.isnan(block.score_N), 1.0, block.score_N)
         num += size
@@ -130,18 +136,36 @@ class _Room:
 
 def _frames(block: AvaBlock, key_frames: pl.DataFrame) -> Codes:
     """Key-frame number of each row, -1 where it does not count; rows of one key-frame mostly follow each other."""
-    is_first = np.empty(len(block.line_N), dtype=bool)
-    is_first[:1] = True
-    is_first[1:] = (np.diff(block.video_N) != 0) | (np.diff(block.time_us_N) != 0)
-    runs = np.flatnonzero(is_first)
+    runs = _run_starts(block.video_N, block.time_us_N)
     ids = pl.Series("video_id", block.video_ids, dtype=pl.String).gather(block.video_N[runs])
     keys = pl.DataFrame([ids, pl.Series("timestamp_us", block.time_us_N[runs])])
     found = keys.join(key_frames, on=KEY, how="left", maintain_order="left")["frame"].fill_null(-1).to_numpy()
-    return np.repeat(found, np.diff(np.append(runs, len(is_first))))
+    return np.repeat(found, np.diff(np.append(runs, len(block.line_N))))
 
 
-def _class_indices(class_id_N: Ints, classes: Ints) -> Codes:
-    """Index of each class among `classes`, which rise; -1 where it is none of them."""
+@numba.njit(cache=True, nogil=True)
+def _run_starts(video_N: Codes, time_us_N: Ints) -> Ints:
+    """Where the key-frame is another than the row before has, [<= N]."""
+    starts = np.empty(len(video_N), np.int64)
+    num = 0
+    for i in range(len(video_N)):
+        if i == 0 or video_N[i] != video_N[i - 1] or time_us_N[i] != time_us_N[i - 1]:
+            starts[num] = i
+            num += 1
+    return starts[:num]
+
+
+def _class_table(classes: Ints) -> Codes:
+    """Index of each class id from 0 to the largest, -1 where it does not count; one entry more than there are ids."""
+    table = np.full(max(int(classes[-1]), 0) + 2, -1, np.int32)
+    table[classes[classes >= 0]] = np.flatnonzero(classes >= 0)
+    return table
+
+
+def _class_indices(class_id_N: Ints, classes: Ints, table: Codes) -> Codes:
+    """Index of each class among `classes`, which rise; -1 where it is none of them. An empty `table` is not used."""
+    if len(table):
+        return table[np.where((class_id_N >= 0) & (class_id_N < len(table)), class_id_N, len(table) - 1)]
     place_N = np.searchsorted(classes, class_id_N)
     place_N[place_N == len(classes)] = 0
     return np.where(classes[place_N] == class_id_N, place_N, -1).astype(np.int32)

@@ -82,8 +82,9 @@ def scan_ava_csv(path: Path, *, is_score: bool, read_odd: SlowReader) -> Iterato
     with ThreadPoolExecutor(NUM_THREADS) as pool:
         try:
             for text in _texts(path):
-                waiting.append(pool.submit(_scan_block, text, num_lines, is_score=is_score, read_odd=read_odd))
-                num_lines += text.count(b"\n")
+                num_own = text.count(b"\n")
+                waiting.append(pool.submit(_scan_block, text, num_own, num_lines, is_score=is_score, read_odd=read_odd))
+                num_lines += num_own
                 if len(waiting) > NUM_THREADS:
                     yield waiting.popleft().result()
             while waiting:
@@ -111,9 +112,10 @@ def _texts(path: Path) -> Iterator[bytes]:
         raise BadInput(f"cannot be read ({error.strerror})", where=path, mend="Name a file that is there") from error
 
 
-def _scan_block(text: bytes, num_lines_before: int, *, is_score: bool, read_odd: SlowReader) -> AvaBlock:
+def _scan_block(
+    text: bytes, num_lines: int, num_lines_before: int, *, is_score: bool, read_odd: SlowReader
+) -> AvaBlock:
     bytes_B = np.frombuffer(text, dtype=np.uint8)
-    num_lines = text.count(b"\n")
     found = _Rows.of(num_lines)
     num_rows, num_ids = _scan(
         bytes_B, _POWERS_K2, int(is_score), found.span_N2, found.video_N, found.time_us_N, found.corners_N4,
