@@ -42,8 +42,9 @@ Source: open-mmlab/mmtracking, docs/en/tutorials/customize_dataset.md (keys; `fr
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,9 @@ def _sized(videos: pl.DataFrame, *, sizes: dict[str, tuple[int, int, str]], path
 def _boxes(records: list[Any], *, images: pl.DataFrame, categories: set[int], path: Path) -> pl.DataFrame:
     """Columns `image`, the corners in pixels, `class_id`, `person_id` and `score`, in the file's order."""
     known = dict.fromkeys(images["image"].to_list(), True)
+    plain = _plain_boxes(records, known=known.keys(), categories=categories)
+    if plain is not None:
+        return _with_far_corners(plain, path=path)
     seen: dict[int, bool] = {}
     rows = []
     for i, value in enumerate(records):
@@ -249,10 +253,42 @@ def _boxes(records: list[Any], *, images: pl.DataFrame, categories: set[int], pa
         box = [side if type(side) is float else number_of(side, where=f"{where}.bbox") for side in bbox]
         score = number_or_none(record.get("score"), where=f"{where}.score")
         rows.append((image, *box, class_id, person_id, score))
-    names = ["image", *BOX, "class_id", "person_id", "score"]
-    types = [pl.Int64, *[pl.Float64] * 4, pl.Int64, pl.Int64, pl.Float64]
-    found = pl.DataFrame(rows, schema=dict(zip(names, types, strict=True)), orient="row")
-    return _with_far_corners(found, path=path)
+    return _with_far_corners(pl.DataFrame(rows, schema=_FOUND, orient="row"), path=path)
+
+
+_FOUND: dict[str, pl.DataType] = {
+    "image": pl.Int64(), **dict.fromkeys(BOX, pl.Float64()), "class_id": pl.Int64(), "person_id": pl.Int64(),
+    "score": pl.Float64(),
+}  # fmt: skip
+
+
+def _plain_boxes(records: list[Any], *, known: Collection[int], categories: set[int]) -> pl.DataFrame | None:
+    """The boxes where each is just as it should be; None where one is not, to be looked at one by one."""
+    if not all(type(record) is dict for record in records):
+        return None
+    ids = [record.get("id") for record in records]
+    image, number = ([record.get(name) for record in records] for name in ("image_id", "category_id"))
+    person = [record.get("instance_id", record.get("track_id")) for record in records]
+    score, bbox = ([record.get(name) for record in records] for name in ("score", "bbox"))
+    if not all(type(box) is list and len(box) == 4 for box in bbox):
+        return None
+    sides = list(chain.from_iterable(bbox))
+    no_number = type(None)
+    is_plain = (
+        set(map(type, ids)) | set(map(type, image)) | set(map(type, number)) <= {int}
+        and set(map(type, person)) <= {int, no_number}
+        and set(map(type, score)) <= {int, float, no_number}
+        and set(map(type, sides)) <= {int, float}
+        and len(set(ids)) == len(ids)
+        and set(image) <= set(known)
+        and set(number) <= categories
+        and all(abs(value) < 2**53 for value in chain(ids, sides, filter(None, chain(person, score))))
+    )
+    if not is_plain:
+        return None
+    box_N4 = np.array(sides, dtype=np.float64).reshape(-1, 4)
+    columns = {"image": image, **dict(zip(BOX, box_N4.T.copy(), strict=True)), "class_id": number, "person_id": person}
+    return pl.DataFrame({**columns, "score": score}, schema=_FOUND, strict=False)
 
 
 def _with_far_corners(found: pl.DataFrame, *, path: Path) -> pl.DataFrame:
@@ -300,12 +336,13 @@ def write_coco_vid(path: Path, annotations: Annotations, *, context: Context = C
     boxed = rows.join(framed.select("image", "video", "video_id", "frame"), on=["video_id", "frame"], how="left",
                       maintain_order="left")  # fmt: skip
     parts = {
-        "videos": map(_video_record, numbered.iter_rows(named=True)),
-        "images": map(_image_record, framed.iter_rows(named=True)),
-        "annotations": _box_records(boxed.filter(pl.col("x1").is_not_null())),
-        "categories": map(_category_record, label_map.iter_rows(named=True)),
+        "videos": map(_dumped, map(_video_record, numbered.iter_rows(named=True))),
+        "images": _image_lines(framed, numbered),
+        "annotations": _box_lines(boxed.filter(pl.col("x1").is_not_null())),
+        "categories": map(_dumped, map(_category_record, label_map.iter_rows(named=True))),
     }
-    write_text(path, "{\n" + ",\n".join(f'"{name}": {_lines(records)}' for name, records in parts.items()) + "\n}\n")
+    lists = [f'"{name}": [\n' + ",\n".join(lines) + "\n]" for name, lines in parts.items()]
+    write_text(path, "{\n" + ",\n".join(lists) + "\n}\n")
 
 
 def _label_map(annotations: Annotations, *, context: Context, path: Path) -> pl.DataFrame:
@@ -328,8 +365,8 @@ def _label_map(annotations: Annotations, *, context: Context, path: Path) -> pl.
     return named
 
 
-def _lines(records: Iterable[dict[str, Any]]) -> str:
-    return "[\n" + ",\n".join(json.dumps(record, ensure_ascii=False, allow_nan=False) for record in records) + "\n]"
+def _dumped(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _present(record: dict[str, Any]) -> dict[str, Any]:
@@ -348,32 +385,48 @@ def _video_record(row: dict[str, Any]) -> dict[str, Any]:
     return _present(record)
 
 
-def _image_record(row: dict[str, Any]) -> dict[str, Any]:
-    return _present(
-        {
-            "id": row["image"], "video_id": row["video"], "frame_id": row["frame"],
-            "file_name": f"{row['video_id']}/{row['frame']:06d}.jpg", "width": row["width_px"],
-            "height": row["height_px"],
-        }
+def _image_lines(images: pl.DataFrame, videos: pl.DataFrame) -> Iterable[str]:
+    """One JSON object an image; columns, since a file may have a million of them."""
+    rows = videos.select("video_id", "width_px", "height_px").iter_rows()
+    parts = [
+        (video_id, f', "file_name": {_dumped(video_id)[:-1]}/', f'.jpg"{_size_text(width, height)}}}')
+        for video_id, width, height in rows
+    ]
+    names = {"video_id": pl.String(), "head": pl.String(), "tail": pl.String()}
+    texts = images.join(pl.DataFrame(parts, schema=names, orient="row"), on="video_id", maintain_order="left")
+    frame = pl.col("frame").cast(pl.String)
+    line = pl.concat_str(
+        pl.lit('{"id": '), pl.col("image"), pl.lit(', "video_id": '), pl.col("video"), pl.lit(', "frame_id": '), frame,
+        pl.col("head"), frame.str.zfill(6), pl.col("tail"),
     )  # fmt: skip
+    return texts.select(line.alias("line")).to_series()
+
+
+def _size_text(width: int | None, height: int | None) -> str:
+    return "" if width is None or height is None else f', "width": {width}, "height": {height}'
 
 
 def _category_record(row: dict[str, Any]) -> dict[str, Any]:
     return _present({"id": row["class_id"], "name": row["name"], "supercategory": row["category"]})
 
 
-def _box_records(rows: pl.DataFrame) -> Iterable[dict[str, Any]]:
-    sides = rows.with_columns(
+def _box_lines(rows: pl.DataFrame) -> Iterable[str]:
+    """One JSON object a box."""
+    sides = rows.with_row_index("number", offset=1).with_columns(
         (pl.col("x2") - pl.col("x1")).round(PIXEL_DECIMALS).alias("w"),
         (pl.col("y2") - pl.col("y1")).round(PIXEL_DECIMALS).alias("h"),
-    ).with_columns((pl.col("w") * pl.col("h")).round(PIXEL_DECIMALS).alias("area"))
-    names = ("image", "video", "class_id", "person_id", "score", "x1", "y1", "w", "h", "area")
-    for number, row in enumerate(sides.select(names).iter_rows(), start=1):
-        image, video, class_id, person_id, score, x, y, width, height, area = row
-        record = {"id": number, "image_id": image, "video_id": video, "category_id": class_id}
-        if person_id is not None:
-            record["instance_id"] = person_id
-        record |= {"bbox": [x, y, width, height], "area": area, "iscrowd": 0}
-        if score is not None:
-            record["score"] = score
-        yield record
+    )
+    texts = sides.with_columns((pl.col("w") * pl.col("h")).round(PIXEL_DECIMALS).alias("area"))
+    box = pl.concat_str(*(pl.col(name).cast(pl.String) for name in ("x1", "y1", "w", "h")), separator=", ")
+    line = pl.concat_str(
+        pl.lit('{"id": '), pl.col("number"), pl.lit(', "image_id": '), pl.col("image"), pl.lit(', "video_id": '),
+        pl.col("video"), pl.lit(', "category_id": '), pl.col("class_id"), _optional("instance_id", "person_id"),
+        pl.lit(', "bbox": ['), box, pl.lit('], "area": '), pl.col("area").cast(pl.String), pl.lit(', "iscrowd": 0'),
+        _optional("score", "score"), pl.lit("}"),
+    )  # fmt: skip
+    return texts.select(line.alias("line")).to_series()
+
+
+def _optional(key: str, column: str) -> pl.Expr:
+    text = pl.concat_str(pl.lit(f', "{key}": '), pl.col(column).cast(pl.String))
+    return pl.when(pl.col(column).is_null()).then(pl.lit("")).otherwise(text)
