@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
+import numpy as np
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gesta.stats import box_pass
+from gesta.stats import PairCounts, box_pass, count_class_pairs, npmi, top_pairs
 from gesta.stats.counts import BOX_COLUMNS, CLIP_COLUMNS, MAX_BOXES_SHOWN, Rows, count
+from gesta.stats.npmi import Over
 
 # Ids that a csv may hold, few enough to meet again; corners on a small grid, so that boxes meet again too.
 IDS = st.sampled_from(["a", "b", "-c", "_d", "é,'", "A"])
@@ -91,3 +94,78 @@ def test_numbers_are_places_in_the_known(values: list[int | None], known: set[in
     listed = sorted(known)
     found = box_pass.numbers_of(pl.Series("v", values, dtype=pl.Int64), pl.Series("k", listed, dtype=pl.Int64))
     assert found.tolist() == [listed.index(value) if value in known else -1 for value in values]
+
+
+@st.composite
+def tables_of_pairs(draw: st.DrawFn) -> np.ndarray:
+    shape = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
+    return np.array(
+        draw(st.lists(st.integers(0, 9), min_size=shape[0] * shape[1], max_size=shape[0] * shape[1]))
+    ).reshape(shape)
+
+
+@given(tables_of_pairs())
+def test_npmi_is_the_standard_measure_and_the_printed_formula(num_XY: np.ndarray) -> None:
+    draws = int(num_XY.sum())
+    counts = PairCounts(num_XY=num_XY, num_X=num_XY.sum(axis=1), num_Y=num_XY.sum(axis=0), num_draws=draws)
+    values = npmi(counts)
+    assert ((values >= -1) & (values <= 1)).all()
+    for x, y in np.ndindex(*num_XY.shape):
+        if not num_XY[x, y]:
+            assert values[x, y] == -1
+            continue
+        p_x, p_y, p_xy = num_XY[x].sum() / draws, num_XY[:, y].sum() / draws, num_XY[x, y] / draws
+        if p_xy == 1:
+            assert values[x, y] == 0
+            continue
+        assert math.isclose(values[x, y], math.log(p_xy / (p_x * p_y)) / -math.log(p_xy), abs_tol=1e-9)
+        assert math.isclose(values[x, y], (math.log(p_x) + math.log(p_y)) / math.log(p_xy) - 1, abs_tol=1e-9)
+        if p_x == p_y == p_xy:
+            assert math.isclose(values[x, y], 1, abs_tol=1e-9)
+
+
+@given(st.data())
+def test_npmi_does_not_hang_on_the_order_and_its_table_turned_is_the_other_way(data: st.DataObject) -> None:
+    num_XY = data.draw(tables_of_pairs())
+    counts = PairCounts(num_XY=num_XY, num_X=num_XY.sum(1), num_Y=num_XY.sum(0), num_draws=int(num_XY.sum()))
+    turned = PairCounts(num_XY=num_XY.T, num_X=counts.num_Y, num_Y=counts.num_X, num_draws=counts.num_draws)
+    assert np.allclose(npmi(counts).T, npmi(turned))
+    x, y = top_pairs(npmi(counts), top=2)
+    best = npmi(counts)
+    for row in range(len(num_XY)):
+        mine = [best[row, column] for a, column in zip(x, y, strict=True) if a == row]
+        assert mine == sorted((value for value in best[row] if value > -1), reverse=True)[:2]
+
+
+BOXED = st.lists(st.tuples(IDS, st.integers(0, 40), st.one_of(st.none(), st.integers(1, 3))), max_size=25)
+CLIPPED = st.lists(
+    st.tuples(IDS, st.integers(0, 20), st.integers(0, 20), st.sampled_from(["eat", "run", None])), max_size=8
+)
+
+
+@given(BOXED, CLIPPED, st.sampled_from(["labels", "clips"]))
+def test_pairs_are_joined_as_the_plain_definition_does(
+    boxed: list[tuple[str, int, int | None]], clipped: list[tuple[str, int, int, str | None]], over: Over
+) -> None:
+    boxes = pl.DataFrame(
+        boxed, schema={"video_id": pl.String, "timestamp_us": pl.Int64, "class_id": pl.Int64}, orient="row"
+    )
+    schema = {"video_id": pl.String, "start_us": pl.Int64, "end_us": pl.Int64, "clip_class": pl.String}
+    clips = pl.DataFrame([(i, low, low + size, name) for i, low, size, name in clipped], schema=schema, orient="row")
+    counts = count_class_pairs(
+        boxes, clips, clip_classes=pl.Series(["eat", "run"]), box_classes=pl.Series([1, 2, 3]), over=over
+    )
+    drawn = []
+    for video, time_us, class_id in boxed:
+        named = [(low, low + size, name) for i, low, size, name in clipped if i == video and name is not None]
+        inside = [name for low, high, name in named if low <= time_us <= high]
+        drawn += [(video, name, class_id) for name in sorted(set(inside or [name for _, _, name in named]))]
+    if over == "labels":
+        wanted = Counter((x, y) for _, x, y in drawn if y is not None)
+        num_draws = sum(wanted.values())
+    else:
+        wanted = Counter((x, y) for _, x, y in {pair for pair in drawn if pair[2] is not None})
+        num_draws = len({(video, x) for video, x, _ in drawn})
+    assert counts.num_draws == num_draws
+    for i, x in enumerate(["eat", "run"]):
+        assert counts.num_XY[i].tolist() == [wanted[x, y] for y in (1, 2, 3)]
