@@ -6,6 +6,7 @@ Run `make docs`. A test compares what stands in `docs/` with what this makes.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import click
 
 from gesta.cli.main import LINE, OTHERS, main
+from gesta.formats import FORMATS
 from gesta.tables import TABLES
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -58,6 +60,26 @@ def tables_section() -> str:
             parts.append(f"| `{column.name}` | {column.dtype} | {'yes' if column.nullable else ''} | {column.doc} |")
         parts.append("")
     return "\n".join(parts)
+
+
+def annotation_formats_page() -> str:
+    """Every format that converts: the list, then what the module that reads each says of it."""
+    parts = [
+        "# Annotation formats\n",
+        "Made from the program by `make docs`; a test keeps it so. `gesta convert SOURCE TARGET --to NAME` turns each",
+        "into each other, `gesta import` takes all with labels, `gesta export` writes a work folder or release as any.",
+        "The csv files of AVA and Kinetics and the label maps are described in [files](formats.md#annotation-files).\n",
+        "| name | what | holds | a file ends in |\n|---|---|---|---|",
+    ]
+    names_of: dict[str, list[str]] = {}
+    for name, one in FORMATS.items():
+        parts.append(f"| `{name}` | {one.what} | {', '.join(one.holds)} | {one.ending or 'a folder'} |")
+        names_of.setdefault(one.read.__module__, []).append(name)  # type: ignore[attr-defined]
+    for module, names in names_of.items():
+        if module != "gesta.formats.flat_files":
+            text = (sys.modules[module].__doc__ or "").strip()
+            parts.append(f"\n## {', '.join(f'`{name}`' for name in names)}\n\n{text}")
+    return "\n".join(parts) + "\n"
 
 
 def with_section(page: str, section: str) -> str:
@@ -127,6 +149,7 @@ def pages() -> dict[Path, str]:
     return {
         DOCS / "cli.md": cli_page(),
         formats: with_section(formats.read_text(), tables_section()),
+        DOCS / "annotation-formats.md": annotation_formats_page(),
         DOCS / "results.md": results_page(),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
@@ -81,3 +82,15 @@ def test_every_runtime_dependency_has_earned_its_place() -> None:
     names = {re.split(r"[<>=\[; ]", dependency)[0] for dependency in wanted} - {"gesta"}
     page = (ROOT / "docs" / "decisions" / "dependencies.md").read_text()
     assert sorted(name for name in names if f"`{name}`" not in page) == []
+
+
+def test_every_format_is_described_with_what_is_kept_and_where_that_is_from() -> None:
+    from gesta.formats import FORMATS
+
+    page = (ROOT / "docs" / "annotation-formats.md").read_text()
+    for name, one in FORMATS.items():
+        assert f"| `{name}` |" in page
+        text = importlib.import_module(one.read.__module__).__doc__ or ""
+        if one.read.__module__ != "gesta.formats.flat_files":
+            assert "Source:" in text, name
+            assert re.search(r"\b(kept|lost|Kept|Lost)\b", text), name
