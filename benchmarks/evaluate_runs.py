@@ -211,12 +211,13 @@ def coco(groundtruth: Path, detections: Path, *, program: str) -> dict[str, Any]
     with stage(clock, "select"):
         key = ["video_id", "second"]
         images = truth.select(key).unique(maintain_order=True).with_row_index("image", offset=1)
-        truth = truth.filter(pl.col("class_id").is_in(CLASS_IDS)).join(images, on=key, maintain_order="left")
+        truth = truth.join(images, on=key, maintain_order="left")
         found = found.join(images, on=key, maintain_order="left").sort("eighth", descending=True, maintain_order=True)
         found = found.group_by("image", maintain_order=True).head(50)
     with stage(clock, "build"):
         size = [pl.col("x2") - pl.col("x1"), pl.col("y2") - pl.col("y1")]
-        boxes = truth.select("image", "class_id", "x1", "y1", *size).rows()
+        scored = truth.filter(pl.col("class_id").is_in(CLASS_IDS))
+        boxes = scored.select("image", "class_id", "x1", "y1", *size).rows()
         labels = [
             {"id": i + 1, "image_id": row[0], "category_id": row[1], "bbox": list(row[2:]), "area": row[4] * row[5],
              "iscrowd": 0, "ignore": 0}

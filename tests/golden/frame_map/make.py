@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-NUM_CASES = 270
+NUM_CASES = 280
 PROGRAMS = ["official", "acar", "pyslowfast", "mmaction2"]
 Answer = dict[str, Any]
 Run = Callable[[Path, dict[str, Any]], tuple[float, dict[str, float]]]

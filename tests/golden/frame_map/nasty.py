@@ -112,6 +112,18 @@ def _crowded(case: Case) -> None:
             row[7] = _score(case.rng, kind)
 
 
+def _crowded_twins(case: Case) -> None:
+    """More than 50 rows of a few boxes, classes and scores: the heap holds twins, and its shape shows which left it."""
+    frame, classes = case.a_frame(), [case.a_class(), case.a_class()]
+    box = _box(case.rng, 3)
+    boxes = [_near(case.rng, box, 3) for _ in range(3)]
+    case.detections = [row for row in case.detections if tuple(row[:2]) != frame]
+    case.groundtruth += [[*frame, *_near(case.rng, box, 3), class_id] for class_id in classes for _ in range(2)]
+    for _ in range(64):
+        score = str(case.pick(["0.2", "0.4", "0.4", "0.6", "0.6"]))
+        case.detections.append([*frame, *case.pick(boxes), str(case.pick(classes)), score])
+
+
 def _unlabelled_frames(case: Case) -> None:
     """Detections on key-frames of which the ground truth says nothing."""
     for _ in range(2):
@@ -282,7 +294,8 @@ def _scattered(case: Case) -> None:
 
 
 TWISTS: dict[str, Callable[[Case], None]] = {
-    "equal_scores": _few_twins, "crowded": _crowded, "unlabelled_frames": _unlabelled_frames,
+    "equal_scores": _few_twins, "crowded": _crowded, "crowded_twins": _crowded_twins,
+    "unlabelled_frames": _unlabelled_frames,
     "excluded_frames": _excluded_frames, "without_groundtruth": _without_groundtruth,
     "without_detections": _without_detections, "only_uncounted": _only_uncounted, "same_truth": _same_truth,
     "half_overlap": _half_overlap, "rivals": _rivals, "other_classes": _other_classes, "only_others": _only_others,
@@ -296,9 +309,9 @@ TWISTS: dict[str, Callable[[Case], None]] = {
 
 RARE = {
     "no_detections", "no_groundtruth", "inverted_truth", "seven_columns", "fractional_times", "empty_frames",
-    "inverted", "flat_detections", "flat_truth",
+    "inverted", "flat_detections", "flat_truth", "crowded_twins",
 }  # fmt: skip
-"""What some program refuses, or what empties a case; a case has one of them at most."""
+"""What some program refuses, or what empties or fills a case; a case has one of them at most."""
 
 
 def cases(num_cases: int, *, first: int = 0) -> list[dict[str, object]]:
