@@ -43,7 +43,7 @@ def problems(draw):
 
 
 @given(problems())
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_errors_and_right_ones_are_all_that_is_scored_and_undoing_all_gives_one(problem):
     truth, found = problem
     result = error_breakdown(truth, found, class_ids=CLASSES)
@@ -61,6 +61,7 @@ def test_errors_and_right_ones_are_all_that_is_scored_and_undoing_all_gives_one(
 
 
 @given(problems())
+@settings(max_examples=40)
 def test_undoing_an_error_never_costs(problem):
     result = error_breakdown(*problem, class_ids=CLASSES)
     for cost in result.costs:
@@ -74,6 +75,7 @@ def test_undoing_an_error_never_costs(problem):
 
 
 @given(problems())
+@settings(max_examples=40)
 def test_leaving_out_wrong_detections_is_what_the_evaluator_says_without_them(problem):
     truth, found = problem
     found = found.with_columns(score=pl.Series(np.arange(len(found)) / 64, dtype=pl.Float64))
@@ -87,6 +89,7 @@ def test_leaving_out_wrong_detections_is_what_the_evaluator_says_without_them(pr
 
 
 @given(problems())
+@settings(max_examples=40)
 def test_groups_of_each_kind_add_up_to_the_whole(problem):
     truth, found = problem
     plain = frame_map(truth, found, class_ids=CLASSES)
@@ -103,6 +106,7 @@ def test_groups_of_each_kind_add_up_to_the_whole(problem):
 
 
 @given(problems())
+@settings(max_examples=40)
 def test_a_video_alone_scores_what_its_group_says(problem):
     truth, found = problem
     table = group_scores(truth, found, class_ids=CLASSES, kinds=["video"])

@@ -43,6 +43,7 @@ def problems(draw, *, ties=False):
 
 
 @given(problems(ties=True))
+@settings(max_examples=50)
 def test_weights_of_one_and_of_anything_equal_for_all_give_the_plain_ap(problem):
     truth, found = problem
     plain = frame_map(truth, found, class_ids=CLASSES).average_precision
@@ -56,6 +57,7 @@ def test_weights_of_one_and_of_anything_equal_for_all_give_the_plain_ap(problem)
 
 
 @given(problems(), st.lists(st.integers(0, 3), min_size=3, max_size=3))
+@settings(max_examples=50)
 def test_a_weight_is_as_many_copies_of_the_video(problem, weights):
     truth, found = problem
     ranked = rank(truth, found, class_ids=CLASSES)

@@ -89,6 +89,7 @@ def error_breakdown(
     iou: float = 0.5,
     background_iou: float = BACKGROUND_IOU,
     cap: int = OFFICIAL_CAP,
+    ranked: Ranked | None = None,
 ) -> Breakdown:
     """How often each kind of error happens and what it costs.
 
@@ -99,12 +100,14 @@ def error_breakdown(
         iou: overlap of a right detection.
         background_iou: overlap below which a box is on nothing.
         cap: detections of a key-frame that count.
+        ranked: what `rank` gives for the same arguments, where it is there already.
     Raises:
         BadInput: as `frame_map`, or `background_iou` is not between 0 and `iou`.
     """
     if not 0 <= background_iou <= iou:
         raise BadInput(f"background_iou={background_iou}", mend=f"Want 0 to {iou}")
-    ranked = rank(groundtruth, detections, class_ids=class_ids, iou=iou, cap=cap)
+    if ranked is None:
+        ranked = rank(groundtruth, detections, class_ids=class_ids, iou=iou, cap=cap)
     kind_N, target_N = _judge(groundtruth, detections, ranked, iou=iou, background_iou=background_iou)
     num_groundtruth_C, num_right_C = ranked.num_groundtruth, _count(ranked, ranked.is_right)
     is_repaired_N = target_N >= 0

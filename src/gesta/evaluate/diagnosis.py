@@ -361,11 +361,15 @@ def _box_repair(case: _Case, rows: pl.DataFrame, box: BoxChange, seen: str) -> R
     )  # fmt: skip
 
 
+def _short(time_us: int) -> str:
+    return format_seconds(time_us).rstrip("0").rstrip(".")
+
+
 def _spans(wanted: pl.DataFrame, found: pl.DataFrame) -> str:
     spans = []
     for keys in (wanted, found):
         low, high = keys["timestamp_us"].min(), keys["timestamp_us"].max()
-        spans.append(f"{format_seconds(low)} to {format_seconds(high)} s")  # type: ignore[arg-type]
+        spans.append(f"{_short(low)} to {_short(high)} s")  # type: ignore[arg-type]
     return f"times of the ground truth run from {spans[0]}, those of the detections from {spans[1]}"
 
 
@@ -396,6 +400,7 @@ def _class_and_score_repairs(case: _Case, rows: pl.DataFrame) -> list[Repair]:
         evidence = (
             f"class ids of the detections are {_listed(found_ids)}, those that count {_listed(sorted(case.class_ids))}",
             f"{num_known} of the {len(found_ids)} are ids that count",
+            *change.evidence,
         )
         repairs.append(
             Repair(
@@ -440,8 +445,11 @@ def _learnt_if_better(
         learnt = learnt_change(truth, _turned(found, is_turned=turn), class_ids=case.class_ids, iou=case.iou)
         value = tried(learnt, is_turned=turn)
         if learnt is not AS_THEY_ARE and value >= least:
-            best, least = (learnt, turn), value * LEARNT_FACTOR + LEARNT_MARGIN
-    return best
+            best, least = turn, value * LEARNT_FACTOR + LEARNT_MARGIN
+    if best is None:
+        return None
+    # That it is so is now known from key-frames it was not learnt from; what it is, all of them tell best.
+    return learnt_change(case.groundtruth, _turned(rows, is_turned=best), class_ids=case.class_ids, iou=case.iou), best
 
 
 def _span(scores: pl.Series) -> str:
@@ -494,7 +502,7 @@ def _what_if(case: _Case, rows: pl.DataFrame, mended: float) -> list[Finding]:
     if len(bare) and len(bare) < len(keys):
         met = case.groundtruth.join(bare, on=KEY, how="anti", maintain_order="left")
         add("coverage", "labelled key-frames have no detections",
-            f"{len(bare):,} of {len(keys):,} labelled key-frames, in {bare['video_id'].n_unique():,} videos",
+            f"{len(bare):,} of {len(keys):,} labelled key-frames, videos: {bare['video_id'].n_unique():,}",
             "Run the model on every key-frame of the ground truth", "those key-frames left out",
             case.mean_ap(rows, groundtruth=met))  # fmt: skip
     found_ids = set(rows["class_id"].unique().to_list())

@@ -88,6 +88,7 @@ def group_scores(
     class_counts: Mapping[int, int] | None = None,
     iou: float = 0.5,
     cap: int = OFFICIAL_CAP,
+    ranked: Ranked | None = None,
 ) -> pl.DataFrame:
     """One row a group with the columns of `GROUP_COLUMNS`, kinds in the order given.
 
@@ -101,13 +102,15 @@ def group_scores(
         class_counts: how many labels each class has, where frequency is not that of `groundtruth`: the training set's.
         iou: overlap of a right detection.
         cap: detections of a key-frame that count.
+        ranked: what `rank` gives for the same arguments, where it is there already.
     Raises:
         BadInput: as `frame_map`, or a kind is not known.
     """
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
         raise BadInput(f"no kind of group {unknown[0]!r}", mend=f"There are: {', '.join(KINDS)}")
-    ranked = rank(groundtruth, detections, class_ids=class_ids, iou=iou, cap=cap)
+    if ranked is None:
+        ranked = rank(groundtruth, detections, class_ids=class_ids, iou=iou, cap=cap)
     tables = []
     for kind in kinds:
         if kind == "category" and categories is None:

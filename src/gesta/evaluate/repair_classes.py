@@ -29,6 +29,7 @@ class ClassChange:
     name: str
     mend: str
     new_id: Mapping[int, int]
+    evidence: tuple[str, ...] = ()
 
     def apply(self, detections: pl.DataFrame) -> pl.DataFrame:
         """The rows with their classes renumbered."""
@@ -95,9 +96,9 @@ def learnt_change(
 ) -> ClassChange:
     """The renumbering under which each class of the detections best finds persons of one labelled class.
 
-    Each pair of a class of the detections and a labelled class is scored as if the one were the other; pairs are taken
-    from the highest AP above what a random order gets, times the root of the number of persons, no class twice. It
-    fits what it is learnt from, so it must be tried on other key-frames.
+    Each pair of a class of the detections and a labelled class is scored as if the one were the other: its AP
+    above what a random order gets, times the root of the number of persons. Of all ways to give every class another
+    one, that of the highest sum is taken. It fits what it is learnt from, so it must be tried on other key-frames.
 
     Args:
         groundtruth: rows of some key-frames.
@@ -119,20 +120,52 @@ def learnt_change(
         ours = np.flatnonzero(class_N == class_id)
         order = ours[np.argsort(-rows["score"].to_numpy()[ours], kind="stable")]
         lift_FC[f] = (_ap_as_each(person_N[order], labels_PC) - prevalence_C) * weight_C
-    new_id: dict[int, int] = {}
-    taken: set[int] = set()
-    for place in np.argsort(-lift_FC, axis=None, kind="stable").tolist():
-        f, c = divmod(place, len(known))
-        if lift_FC[f, c] > 0 and found[f] not in new_id and c not in taken:
-            new_id[found[f]] = known[c]
-            taken.add(c)
+    new_id = {found[f]: known[c] for f, c in _assigned(lift_FC) if lift_FC[f, c] > 0}
+    commonest = sorted(new_id.items(), key=lambda pair: -weight_C[known.index(pair[1])])
+    shown = ", ".join(f"{old} is {new}" for old, new in commonest[:8] if old != new) or "no class moves"
     # Classes that nothing is learnt of must not stay where others moved to.
     unplaced = {class_id: -1 - class_id for class_id in found if class_id not in new_id}
     return ClassChange(
         name="class ids renumbered as the persons' labels suggest",
         mend="Use the label map that the model was trained with",
         new_id=new_id | unplaced,
+        evidence=(f"as the persons' labels have it, {shown}", "learnt from this ground truth, so the gain is a guess"),
     )
+
+
+def _assigned(value_FC: Floats) -> list[tuple[int, int]]:
+    """Pairs of a row and a column, none twice, whose values have the highest sum; as many as the shorter side.
+
+    Source: the Hungarian method with potentials (Kuhn 1955, Munkres 1957), a shortest augmenting path for each row.
+    """
+    if value_FC.shape[0] > value_FC.shape[1]:
+        return [(f, c) for c, f in _assigned(value_FC.T)]
+    num_rows, num_columns = value_FC.shape
+    cost = -value_FC
+    of_row, of_column = np.zeros(num_rows), np.zeros(num_columns)
+    row_of = np.full(num_columns + 1, -1)
+    for row in range(num_rows):
+        # Column `num_columns` is where the path of this row begins.
+        row_of[num_columns] = row
+        column = num_columns
+        nearest, came_from = np.full(num_columns, np.inf), np.full(num_columns, num_columns)
+        is_done = np.zeros(num_columns + 1, dtype=np.bool_)
+        while row_of[column] >= 0:
+            is_done[column] = True
+            own = row_of[column]
+            slack = cost[own] - of_row[own] - of_column
+            is_better = ~is_done[:-1] & (slack < nearest)
+            nearest[is_better], came_from[is_better] = slack[is_better], column
+            following = int(np.where(is_done[:-1], np.inf, nearest).argmin())
+            step = nearest[following]
+            of_row[row_of[is_done]] += step
+            of_column[is_done[:-1]] -= step
+            nearest[~is_done[:-1]] -= step
+            column = following
+        while column != num_columns:
+            row_of[column] = row_of[came_from[column]]
+            column = int(came_from[column])
+    return [(int(row_of[c]), c) for c in range(num_columns) if row_of[c] >= 0]
 
 
 def _on_persons(

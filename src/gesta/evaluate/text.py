@@ -214,9 +214,14 @@ def _gain_text(finding: Finding, *, now: float) -> list[str]:
         return [f"With {finding.trial} the mAP would be {number_text(alone)} instead of {number_text(now)}."]
     if alone is None:
         return [f"With {finding.trial} the mAP would be {number_text(rest)} (+{finding.gain:.3f})."]
+    by_itself = (
+        f"With {finding.trial} alone the mAP stays at {number_text(now)}"
+        if abs(alone - now) < 5e-4
+        else f"With {finding.trial} the mAP would be {number_text(alone)} instead of {number_text(now)}"
+    )
     return [
-        f"With {finding.trial} the mAP would be {number_text(alone)} instead of {number_text(now)}; with the other "
-        f"findings mended too {number_text(rest)}, without this one {number_text(rest - finding.gain)}."
+        f"{by_itself}; with the other findings mended too it would be {number_text(rest)}, "
+        f"and without this one {number_text(rest - finding.gain)}."
     ]
 
 

@@ -212,7 +212,7 @@ def test_what_is_left_out_is_named_with_what_it_costs(case):
         "labelled key-frames have no detections", "labelled classes are never detected and count as 0",
     }  # fmt: skip
     assert all(finding.gain > 0.05 for finding in findings)
-    assert any("40 of 120 labelled key-frames, in 1 videos" in finding.evidence for finding in findings)
+    assert any("40 of 120 labelled key-frames, videos: 1" in finding.evidence for finding in findings)
 
 
 def test_ground_truth_that_is_wrong_by_itself(case):
