@@ -105,7 +105,7 @@ def _text(value: Any) -> str:
     """The value as one text: of several languages the first; of a node its address."""
     if isinstance(value, dict):
         value = value.get("@id", value.get("@value", next(iter(value.values()), "")))
-    return value if isinstance(value, str) else "" if value is None else str(value)
+    return value if isinstance(value, str) else str(value) if isinstance(value, int | float) else ""
 
 
 def _kind(node: dict[str, Any]) -> str:

@@ -51,7 +51,8 @@ interpolated box that does not lie on the line between its key frames is written
 it. Lost when read: polygons, points, skeletons, masks and other shapes,
 `occluded`, `z_order`, groups, other attributes.
 
-To import a file, CVAT wants a task with the same labels: `cvat_labels` makes them for its raw label editor.
+To import a file, CVAT wants a task with the same labels: `cvat_labels` makes them for its raw label editor, and a
+folder gets them as `labels.json`.
 
 Source: docs.cvat.ai, XML annotation format 1.1; cvat-ai/cvat at a01a8a8, `dataset_manager/formats/cvat.py` (`load_anno`
 reads, `dump_as_cvat_interpolation` writes).

@@ -18,7 +18,7 @@ from gesta.formats.annotations import VIDEO_COLUMNS, Annotations, Context, frame
 from gesta.formats.clip_labels import known_label_map, split_of_videos
 from gesta.formats.key_boxes import keys_of
 from gesta.schema import BadInput
-from gesta.tables import Json, write_text
+from gesta.tables import Json, write_json, write_text
 
 TOLERANCE_PX = 0.02
 """How far from the line between key frames an interpolated corner may lie. Source: ours; CVAT writes two decimals, so
@@ -54,7 +54,8 @@ def write_cvat(path: Path, annotations: Annotations, *, context: Context = Conte
     """A CVAT XML file of one video, or a folder with one file a video, each whole or not at all.
 
     Args:
-        path: a name that ends in `.xml` is a file and takes one video; any other is a folder.
+        path: a name that ends in `.xml` is a file and takes one video; any other is a folder, which gets `labels.json`
+            (`cvat_labels`) too.
         annotations: boxes need the frame's size and rate, clips its rate, and clips over the whole file the number of
             frames, from here or from `context`.
         label: of the tracks.
@@ -78,8 +79,8 @@ def write_cvat(path: Path, annotations: Annotations, *, context: Context = Conte
     for row in videos.iter_rows(named=True):
         target = path / f"{_file_name(row['video_id'])}.xml"
         write_text(target, _document(row, annotations, names=names, label=label, path=target))
+    write_json(path / "labels.json", cvat_labels(names, label=label, has_tags=annotations.clips.height > 0))
     if not videos.height:
-        path.mkdir(parents=True, exist_ok=True)
         write_text(path / "annotations.xml", _document(dict.fromkeys(VIDEO_COLUMNS), annotations, names=names,
                                                        label=label, path=path))  # fmt: skip
 

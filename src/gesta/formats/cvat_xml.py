@@ -15,6 +15,9 @@ from gesta.schema import BadInput, BadRow
 MAX_DEPTH = 32
 """Elements within elements. Source: ours; CVAT's own files have 8."""
 
+MAX_PX = 1e9
+"""Source: ours. No corner lies farther out."""
+
 MAX_FRAME = 1_000_000_000
 """Source: ours; more than a year at 30 frames a second."""
 
@@ -270,7 +273,7 @@ class _Handler:
         return frame
 
     def _decimal(self, text: str, what: str) -> float:
-        if _DECIMAL.match(text.strip()) is None or abs(value := float(text)) == float("inf"):
+        if _DECIMAL.match(text.strip()) is None or not abs(value := float(text)) <= MAX_PX:
             raise self.refuse(f"{what} is {text[:40]!r}, want a number of pixels or degrees", "Write it like 103.25")
         return value
 

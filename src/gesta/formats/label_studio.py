@@ -82,6 +82,9 @@ Take = Literal["auto", "annotations", "predictions", "all"]
 MAX_FRAME = 1_000_000_000
 """Source: ours; more than a year at 30 frames a second."""
 
+MAX_PERCENT = 1e9
+"""Source: ours. No corner lies farther out."""
+
 _COMMON_RATES = (*map(Fraction, (10, 12, 15, 24, 25, 30, 48, 50, 60, 120)), *(Fraction(n, 1001) for n in (
     12000, 15000, 24000, 30000, 60000, 120000)))  # fmt: skip
 _PERSON = re.compile(r"person:(-?[0-9]{1,18})(?::[0-9]+)?\Z")
@@ -244,8 +247,8 @@ def _chosen(annotations: list[Any], *, annotator: int | str | None, where: str) 
         place = f"{where}[{number}]"
         annotation = object_of(value, where=place)
         who = annotation.get("completed_by")
-        names = [who, who.get("id"), who.get("email")] if isinstance(who, dict) else [who]
-        is_wanted = annotator is None or str(annotator) in [str(name) for name in names]
+        names = [who.get("id"), who.get("email")] if isinstance(who, dict) else [who]
+        is_wanted = annotator is None or str(annotator) in [str(name) for name in names if isinstance(name, str | int)]
         if annotation.get("was_cancelled") is True or not is_wanted:
             continue
         made = annotation.get("updated_at") or annotation.get("created_at")
@@ -266,8 +269,10 @@ def _read_results(
         place = f"{where}.result[{number}]"
         result = object_of(value, where=place)
         content = object_of(result.get("value", {}), where=f"{place}.value")
-        kind = str(result.get("type", ""))
-        region_id = str(result.get("id", f"#{number}"))
+        given_kind = result.get("type")
+        kind = given_kind if isinstance(given_kind, str) else ""
+        given_id = result.get("id")
+        region_id = str(given_id) if isinstance(given_id, str | int) else f"#{number}"
         score = _score(result.get("score", overall), is_guess=is_guess, where=f"{place}.score")
         if isinstance(content.get("sequence"), list):
             region = _region(content, video=video, region_id=region_id, score=score, where=f"{place}.value")
@@ -316,6 +321,13 @@ def _frame(value: Any, *, where: str) -> int:
     return int(frame)
 
 
+def _bounded(value: Any, *, where: str) -> float:
+    number = number_of(value, where=where)
+    if abs(number) > MAX_PERCENT:
+        raise BadInput(f"found {value!r}, want percent of the frame or degrees", where=where, mend="Want 0 to 100")
+    return number
+
+
 def _region(content: dict[str, Any], *, video: int, region_id: str, score: float | None, where: str) -> _Region:
     entries = []
     frames: set[int] = set()
@@ -328,9 +340,9 @@ def _region(content: dict[str, Any], *, video: int, region_id: str, score: float
             raise BadInput(f"frame {frame} comes twice", where=place, mend="Keep one box a frame")
         frames.add(frame)
         x, y, width, height = (
-            number_of(entry.get(name), where=f"{place}.{name}") for name in ("x", "y", "width", "height")
+            _bounded(entry.get(name), where=f"{place}.{name}") for name in ("x", "y", "width", "height")
         )
-        turn = number_of(entry.get("rotation", 0) or 0, where=f"{place}.rotation")
+        turn = _bounded(entry.get("rotation", 0) or 0, where=f"{place}.rotation")
         own = entry.get("score") if score is not None else None
         entry_score = score if own is None else number_of(own, where=f"{place}.score")
         is_on, is_auto = entry.get("enabled") is not False, entry.get("auto") is True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import polars as pl
 import pytest
@@ -251,6 +252,36 @@ def test_what_is_written_is_what_cvat_imports(tmp_path: Path):
     assert read_cvat(path).boxes["is_interpolated"].to_list() == [False] * 4
 
 
+def test_cvats_importer_finds_what_it_needs(tmp_path: Path):
+    """What `load_anno` of CVAT asks of elements, without defaults; every track has a key frame, and frames rise."""
+    clips = shaped(
+        pl.DataFrame({"video_id": ["v"], "start_us": [0], "end_us": [300_000], "class_id": [5]}), CLIP_COLUMNS
+    )
+    given = of_one_person(timestamp_us=[1_900_000], class_id=[5])
+    path = tmp_path / "v.xml"
+    write_cvat(path, Annotations(videos=given.videos, boxes=given.boxes, clips=clips, label_map=given.label_map))
+    root = ElementTree.parse(path).getroot()
+    labels = {label.findtext("name"): label for label in root.iterfind("meta/task/labels/label")}
+    names = {attribute.findtext("name") for attribute in labels["person"].iterfind("attributes/attribute")}
+    assert [track.get("label") for track in root.iterfind("track")] == ["person"]
+    for track in root.iterfind("track"):
+        boxes = track.findall("box")
+        assert "1" in [box.attrib["keyframe"] for box in boxes]
+        frames = [int(box.attrib["frame"]) for box in boxes]
+        assert frames == sorted(set(frames))
+        assert max(frames) < 20, "CVAT refuses frames that the task does not have"
+        for box in boxes:
+            assert {"outside", "occluded", "xtl", "ytl", "xbr", "ybr"} <= box.attrib.keys()
+            assert {attribute.attrib["name"] for attribute in box} <= names
+            assert {attribute.text for attribute in box} <= {"true", "false"}
+    images = root.findall("image")
+    assert [(image.get("id"), image.get("name")) for image in images][:2] == [
+        ("0", "frame_000000"),
+        ("1", "frame_000001"),
+    ]
+    assert {tag.get("label") for image in images for tag in image} == {"walk"} <= labels.keys()
+
+
 def test_cvats_labels():
     labels = cvat_labels(of_one_person().label_map, has_tags=True)
     assert [label["name"] for label in labels] == ["person", "walk"]
@@ -286,5 +317,5 @@ def test_one_file_is_one_video(tmp_path: Path):
     with pytest.raises(BadInput, match=r"there are 2 videos, and a CVAT file holds one. Name a folder"):
         write_cvat(tmp_path / "two.xml", two)
     write_cvat(tmp_path / "two", two)
-    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == ["-..%2Fw.xml", "v.xml"]
+    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == ["-..%2Fw.xml", "labels.json", "v.xml"]
     assert read_cvat(tmp_path / "two").videos.sort("video_id").equals(two.videos.sort("video_id"))
