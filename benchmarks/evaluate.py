@@ -166,6 +166,15 @@ def measure_scaling(folder: Path, base: dict[str, Any], *, millions: list[int], 
     return found
 
 
+def without_nan(value: Any) -> Any:
+    """The same with null for NaN (a class without ground truth), as JSON wants it."""
+    if isinstance(value, dict):
+        return {key: without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
 def show(result: dict[str, Any]) -> None:
     """Print the table."""
     rows = [("gesta, from csv", result["from_csv"]), ("gesta, in memory", result["in_memory"])]
@@ -236,7 +245,7 @@ def main() -> None:
     result["load_at_the_end"] = os.getloadavg()[0]
     show(result)
     if not options.no_write:
-        write_json(RESULTS / f"evaluate_{os.cpu_count()}core-cpu_{date}.json", result)
+        write_json(RESULTS / f"evaluate_{os.cpu_count()}core-cpu_{date}.json", without_nan(result))
 
 
 if __name__ == "__main__":
