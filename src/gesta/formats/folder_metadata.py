@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from gesta.formats.delimited import joined_lines, quoted_cell, read_lines, read_text, refuse_first
+from gesta.formats.delimited import joined_lines, quoted_cell, read_cells, read_lines, read_text, refuse_first
 from gesta.formats.json_values import integer_of, number_of, object_of, parse_json, text_or_none
 from gesta.formats.numbers import to_decimals, to_integers
 from gesta.schema import BadInput, BadRow
@@ -70,7 +70,38 @@ def _header(names: list[str], *, path: Path) -> None:
 
 
 def _read_csv(path: Path) -> pl.DataFrame:
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    text = read_text(path)
+    first = text.split("\n", 1)[0]
+    if '"' not in text and "\r" not in first.removesuffix("\r") and first.strip():
+        cells = read_cells(path, max_cells=first.count(",") + 1)
+    else:
+        cells = _quoted_cells(text, path=path)
+    if not cells.height:
+        raise BadInput("the file is empty", where=path, mend="Want a header with file_name")
+    head = cells.row(0, named=True)
+    names = [str(head[f"cell_{i}"]).strip() for i in range(head["num_cells"])]
+    _header(names, path=path)
+    problem = pl.format(f"{{}} columns, want {len(names)} ({{}})", "num_cells", pl.lit(", ".join(names)))
+    mend = "Quote a comma inside a cell, or drop the line"
+    refuse_first(cells, pl.col("num_cells") != len(names), path=path, problem=problem, mend=mend)
+    known = {name: f"cell_{i}" for i, name in enumerate(names) if name in COLUMNS}
+    frame = cells.slice(1).select(
+        "line", *(pl.when(pl.col(cell) != "").then(cell).alias(name) for name, cell in known.items())
+    )
+    for name, dtype in COLUMNS.items():
+        if name in known and dtype != pl.String():
+            frame = _typed(frame, name, dtype, path=path)
+    if "label" in known and "class_id" not in known:
+        numbers = to_integers(frame["label"])
+        if numbers.null_count() == frame["label"].null_count():
+            none = pl.lit(None, dtype=pl.String()).alias("label")
+            frame = frame.with_columns(numbers.alias("label_number"), none)
+    return _complete(frame)
+
+
+def _quoted_cells(text: str, *, path: Path) -> pl.DataFrame:
+    """What `read_cells` gives, of a csv whose cells may stand in quotes and span lines there."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[list[str]] = []
     lines: list[int] = []
     try:
@@ -81,29 +112,13 @@ def _read_csv(path: Path) -> pl.DataFrame:
     except csv.Error as error:
         mend = 'Put the whole cell between quotes and double a quote inside it: "say ""hi"""'
         raise BadRow(f"this is no csv ({error})", path=path, line=reader.line_num, mend=mend) from error
-    if not rows:
-        raise BadInput("the file is empty", where=path, mend="Want a header with file_name")
-    names = [name.strip() for name in rows[0]]
-    _header(names, path=path)
-    for row, line in zip(rows, lines, strict=True):
-        if len(row) != len(names):
-            problem = f"{len(row)} columns, want {len(names)} ({', '.join(names)})"
-            raise BadRow(problem, path=path, line=line, mend="Quote a comma inside a cell, or drop the line")
+    num_columns = len(rows[0]) if rows else 0
     columns = {
-        name: pl.Series(name, [row[i] or None for row in rows[1:]], dtype=pl.String())
-        for i, name in enumerate(names)
-        if name in COLUMNS
+        f"cell_{i}": pl.Series([row[i] if i < len(row) else None for row in rows], dtype=pl.String())
+        for i in range(num_columns)
     }
-    frame = pl.DataFrame({**columns, "line": pl.Series(lines[1:], dtype=pl.Int64())})
-    for name, dtype in COLUMNS.items():
-        if name in columns and dtype != pl.String():
-            frame = _typed(frame, name, dtype, path=path)
-    if "label" in columns and "class_id" not in columns:
-        numbers = to_integers(columns["label"])
-        if numbers.null_count() == columns["label"].null_count():
-            none = pl.lit(None, dtype=pl.String()).alias("label")
-            frame = frame.with_columns(numbers.alias("label_number"), none)
-    return _complete(frame)
+    lengths = pl.Series([len(row) for row in rows], dtype=pl.Int64())
+    return pl.DataFrame({"line": pl.Series(lines, dtype=pl.Int64()), "num_cells": lengths, **columns})
 
 
 def _typed(frame: pl.DataFrame, name: str, dtype: pl.DataType, *, path: Path) -> pl.DataFrame:
