@@ -28,9 +28,9 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Least rows a class; 0 = off.  [default: the papers', for Kinetics files]",
 )  # fmt: skip
 @click.option(
-    "--as", "kind", default=None, type=click.Choice(
-        ["kinetics", "ava", "detections", "key-frames", "times", "label-map", "names"]
-    ), help="What the files are.  [default: told from their lines]",
+    "--as", "kind", default=None,
+    help="What the targets are: kinetics, ava, detections, key-frames, times, label-map, names, or another format "
+    "of `gesta convert`.  [default: told from their lines]",
 )  # fmt: skip
 @click.option("--select", multiple=True, help="Only these codes, families (box) or severities; comma-separated.")
 @click.option("--ignore", multiple=True, help="All but these codes, families or severities; comma-separated.")
@@ -57,7 +57,7 @@ def command(
       gesta lint detections.csv --groundtruth ava_val_v2.2.csv
       gesta lint work/releases/1.0.0 --json
     """
-    from gesta.lint import CODES, KINDS, codes_named, lint_targets, read_against, report_text
+    from gesta.lint import CODES, codes_named, lint_targets, read_against, report_text
 
     if is_list:
         if as_json:
@@ -74,8 +74,7 @@ def command(
         label_map=label_map, excluded=excluded, included=included, groundtruth=groundtruth, clips=clips,
         videos=videos, min_per_class=min_per_class,
     )  # fmt: skip
-    told = next((name for name in KINDS if name == kind), None)
-    report = lint_targets(targets, against=against, kind=told, codes=chosen)
+    report = lint_targets(targets, against=against, kind=kind, codes=chosen)
     if as_json:
         finish_json(report.as_json())
     else:

@@ -166,7 +166,7 @@ CODES: Mapping[str, Code] = {
     "clip-not-10s": Code(
         "warning",
         "A clip of a Kinetics file does not last 10 s.",
-        "All of Kinetics does; models and key-frame rules rest on it.",
+        "Nearly all of Kinetics does; models and key-frame rules rest on it.",
         "Look at the times; ignore this code for a dataset of other lengths",
     ),
     "clip-outside-video": Code(

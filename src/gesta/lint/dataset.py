@@ -24,6 +24,11 @@ MANIFEST = "manifest.json"
 Tables = Mapping[str, pl.DataFrame]
 
 
+def is_dataset(folder: Path) -> bool:
+    """Whether the folder holds a manifest or a table."""
+    return (folder / MANIFEST).is_file() or any(table_path(folder, name).is_file() for name in TABLES)
+
+
 def lint_dataset(folder: Path, *, against: Against | None = None) -> tuple[int, str, list[Finding]]:
     """Rows of all tables, `release` or `work folder`, and what is wrong with them.
 

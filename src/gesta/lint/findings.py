@@ -104,9 +104,9 @@ def shown(column: str) -> pl.Expr:
 
 
 def shown_time(column: str = "timestamp_us") -> pl.Expr:
-    """A time in microseconds as seconds, for a message."""
+    """A time in microseconds as seconds, for a message; null as `no time`."""
     seconds = pl.col(column).cast(pl.Float64) / 1_000_000
-    return seconds.round(6).cast(pl.String).str.strip_suffix(".0") + " s"
+    return (seconds.round(6).cast(pl.String).str.strip_suffix(".0") + " s").fill_null("no time")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,10 +47,15 @@ def _of_cells(cells: pl.DataFrame) -> Kind:
     if len(first & set(HEADER)) >= 2:
         return "kinetics"
     is_time, third_is_time = (pl.col(f"cell_{i}").str.contains(_NUMBER).fill_null(value=False) for i in (1, 2))
+    # Proposals are a video, a time and a box; a clip has no such decimals.
+    is_box = pl.all_horizontal(pl.col(f"cell_{i}").str.contains(_NUMBER).fill_null(value=False) for i in (3, 4, 5))
     shapes = {
         "boxes": (pl.col("num_cells") >= 7) & is_time & third_is_time,
         "pairs": (pl.col("num_cells") == 2) & is_time,
-        "clips": pl.col("num_cells").is_between(3, 6) & third_is_time & (is_time | pl.col("cell_1").str.contains(_ID)),
+        "clips": pl.col("num_cells").is_between(3, 6)
+        & third_is_time
+        & (is_time | pl.col("cell_1").str.contains(_ID))
+        & ~is_box,
         "single": pl.col("num_cells") == 1,
     }
     counts = cells.select(**{name: shape.sum() for name, shape in shapes.items()}).row(0, named=True)

@@ -9,21 +9,34 @@ from pathlib import Path
 import polars as pl
 
 from gesta.formats.annotations import Annotations, Context
+from gesta.formats.catalogue import FORMATS, format_named
+from gesta.formats.sniff import format_of
 from gesta.lint.across import SEEN, leak_findings, seen_videos
 from gesta.lint.against import Against
 from gesta.lint.ava_file import lint_ava, lint_key_frames, lint_times
 from gesta.lint.codes import CODES
-from gesta.lint.dataset import lint_dataset
+from gesta.lint.dataset import is_dataset, lint_dataset
 from gesta.lint.findings import Finding, Report, chosen_findings, finding
 from gesta.lint.kinds import KINDS, Kind, is_other_by_name, kind_of
 from gesta.lint.kinetics_file import lint_kinetics
 from gesta.lint.lists import lint_label_map, lint_names, split_in_name
 from gesta.lint.rows import lint_annotations
 from gesta.lint.text import Source, read_source
-from gesta.schema import BadInput
+from gesta.schema import BadInput, GestaError, UnknownName
 
-Reader = Callable[[Path, Context], tuple[str, Annotations] | None]
-"""Reads a file of any format: the format's name and what it says, or None where it is none that is known."""
+Reader = Callable[[Path, str | None, Context], tuple[str, Annotations]]
+"""Reads a file or folder of any format (of the name, or of what it looks like): the format's name and what it says."""
+
+
+def read_any(path: Path, name: str | None, context: Context) -> tuple[str, Annotations]:
+    """The name of the format in `gesta.formats.FORMATS`, and what the file or folder says.
+
+    Raises:
+        UnknownName: there is no such format.
+        BadInput: the file cannot be read, or looks like no format.
+    """
+    found = name or format_of(path)
+    return found, format_named(found).read(path, context=context)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +54,9 @@ def lint_targets(
     targets: Sequence[Path],
     *,
     against: Against | None = None,
-    kind: Kind | None = None,
+    kind: str | None = None,
     codes: Collection[str] = tuple(CODES),
-    reader: Reader | None = None,
+    reader: Reader = read_any,
     on_rows: Callable[[int], None] | None = None,
 ) -> Report:
     """What is wrong with the files, and with them together: leakage of videos between their splits.
@@ -51,17 +64,19 @@ def lint_targets(
     Args:
         targets: annotation files, label maps, lists; work folders and releases.
         against: what their rows are held against.
-        kind: of all files; None = told from their lines.
+        kind: of all files, one of `KINDS` or of `gesta.formats.FORMATS`; None = told from their lines.
         codes: which findings are wanted.
         reader: for files that none of the checks by line is for.
         on_rows: called with the number of rows of each file that is done.
     Raises:
-        BadInput: a file cannot be read, or a folder is neither a work folder nor a release.
+        BadInput: a file cannot be read, or a folder holds nothing that is known.
+        UnknownName: there is no such kind.
     """
+    _check_kind(kind)
     linted = []
     for target in targets:
         one = (
-            _lint_folder(target, against=against or Against())
+            _lint_folder(target, against=against or Against(), kind=kind, reader=reader)
             if target.is_dir()
             else lint_file(target, against=against or Against(), kind=kind, reader=reader)
         )
@@ -78,36 +93,51 @@ def lint_targets(
     )
 
 
-def _lint_folder(folder: Path, *, against: Against) -> FileLint:
-    num_rows, kind, findings = lint_dataset(folder, against=against)
-    empty = pl.DataFrame(schema=SEEN)
-    return FileLint(where=str(folder), kind=kind, num_rows=num_rows, findings=tuple(findings), seen=empty)
+def _check_kind(kind: str | None) -> None:
+    if kind is not None and kind not in (*KINDS, *FORMATS):
+        raise UnknownName(what="kind of file", name=kind, choices={*KINDS, *FORMATS})
+
+
+def _lint_folder(folder: Path, *, against: Against, kind: str | None, reader: Reader) -> FileLint:
+    if is_dataset(folder) or (kind is None and _holds_nothing_known(folder)):
+        num_rows, told, findings = lint_dataset(folder, against=against)
+        empty = pl.DataFrame(schema=SEEN)
+        return FileLint(where=str(folder), kind=told, num_rows=num_rows, findings=tuple(findings), seen=empty)
+    return _lint_other(folder, against=against, reader=reader, name=kind)
+
+
+def _holds_nothing_known(folder: Path) -> bool:
+    """Whether the folder is none of a format either; any folder may be taken for a bare VideoFolder."""
+    return format_of(folder) == "video-folder" and not any(folder.glob("metadata.*"))
 
 
 def lint_file(
-    path: Path, *, against: Against | None = None, kind: Kind | None = None, reader: Reader | None = None
+    path: Path, *, against: Against | None = None, kind: str | None = None, reader: Reader = read_any
 ) -> FileLint:
     """What is wrong with one file. All of it is found: a bad row never hides another.
 
     Args:
         against: what the rows are held against.
-        kind: None = told from the file's lines.
+        kind: one of `KINDS` or of `gesta.formats.FORMATS`; None = told from the file's lines.
         reader: for a file that none of the checks by line is for.
     Raises:
         BadInput: there is no such file, or it cannot be read.
+        UnknownName: there is no such kind.
     """
+    _check_kind(kind)
     against = against or Against()
     if path.is_dir():
         raise BadInput("this is a folder", where=path, mend="Name a file in it")
-    if kind is None and is_other_by_name(path):
-        return _lint_other(path, against=against, reader=reader)
+    known = next((name for name in KINDS if name == kind), None)
+    if known is None and (kind is not None or is_other_by_name(path)):
+        return _lint_other(path, against=against, reader=reader, name=kind)
     source = read_source(path)
     if not source.lines.height:
         nothing = pl.DataFrame(schema=SEEN)
         return FileLint(where=str(path), kind=kind or "empty", num_rows=0, findings=source.findings, seen=nothing)
-    told = kind or kind_of(path, source.lines)
+    told = known or kind_of(path, source.lines)
     if told == "other":
-        return _lint_other(path, against=against, reader=reader)
+        return _lint_other(path, against=against, reader=reader, name=None)
     rows, found = _lint_lines(source, told, against)
     if not rows.height and not any(one.severity == "error" for one in (*source.findings, *found)):
         found += finding("file-empty", [(None, "below its header the file holds no row")], where=path)
@@ -140,29 +170,38 @@ def _seen(rows: pl.DataFrame, kind: str, *, path: Path) -> pl.DataFrame:
     return seen_videos(rows, split=split_in_name(path))
 
 
-def _lint_other(path: Path, *, against: Against, reader: Reader | None) -> FileLint:
+def _lint_other(path: Path, *, against: Against, reader: Reader, name: str | None) -> FileLint:
+    """The checks on what a reader makes of the file; where it refuses, that is all there is to find."""
     where, nothing = str(path), pl.DataFrame(schema=SEEN)
-    if not path.stat().st_size:
-        found = finding("file-empty", [(None, "the file holds no row")], where=path)
-        return FileLint(where=where, kind="unknown", num_rows=0, findings=tuple(found), seen=nothing)
+    context = Context(label_map=against.label_map)
     try:
-        read = reader(path, Context(label_map=against.label_map)) if reader is not None else None
-    except BadInput as error:
-        line = error.where.removeprefix(f"{path}:") if error.where.startswith(f"{path}:") else ""
-        found = finding("file-unreadable", [(int(line) if line.isdigit() else None, error.problem)], where=path)
-        return FileLint(where=where, kind="unknown", num_rows=0, findings=tuple(found), seen=nothing)
-    if read is None:
-        text = f"no format is known that looks like this (--as takes {', '.join(KINDS)})"
-        found = finding("file-unknown", [(None, text)], where=path)
-        return FileLint(where=where, kind="unknown", num_rows=0, findings=tuple(found), seen=nothing)
-    name, annotations = read
-    found = lint_annotations(annotations, where=path, context=Context(label_map=against.label_map), against=against)
+        if path.is_file() and not path.stat().st_size:
+            raise BadInput("the file holds no row", where=path)
+        told, annotations = reader(path, name, context)
+    except GestaError as error:
+        refused = _refusal(error, path)
+        return FileLint(where=where, kind=name or "unknown", num_rows=0, findings=tuple(refused), seen=nothing)
+    found = lint_annotations(annotations, where=path, context=context, against=against)
     rows = annotations.clips if annotations.clips.height else annotations.boxes
     splits = annotations.videos.select("video_id", pl.col("split").alias("video_split"))
-    told = rows.with_columns(pl.lit(None, dtype=pl.Int64).alias("line")).join(
+    split = rows.with_columns(pl.lit(None, dtype=pl.Int64).alias("line")).join(
         splits.unique("video_id", keep="first"), on="video_id", how="left", maintain_order="left"
     )
-    own = pl.col("split") if "split" in told.columns else pl.lit(None, dtype=pl.String)
-    seen = seen_videos(told.with_columns(pl.coalesce(own, "video_split").alias("split")), split=split_in_name(path))
-    num_rows = annotations.clips.height + annotations.boxes.height
-    return FileLint(where=where, kind=name, num_rows=num_rows, findings=tuple(found), seen=seen)
+    own = pl.col("split") if "split" in split.columns else pl.lit(None, dtype=pl.String)
+    seen = seen_videos(split.with_columns(pl.coalesce(own, "video_split").alias("split")), split=split_in_name(path))
+    num_rows = annotations.clips.height + annotations.boxes.height or annotations.label_map.height
+    return FileLint(where=where, kind=told, num_rows=num_rows, findings=tuple(found), seen=seen)
+
+
+def _refusal(error: GestaError, path: Path) -> list[Finding]:
+    """What a reader says of a file that it refuses, as a finding at the line that it names."""
+    if path.is_file() and not path.stat().st_size:
+        return finding("file-empty", [(None, "the file holds no row")], where=path)
+    line = error.where.removeprefix(f"{path}:")
+    is_line = line.isdigit() and line != error.where
+    code = "file-unknown" if any(words in error.problem for words in _NO_FORMAT) else "file-unreadable"
+    return finding(code, [(int(line) if is_line else None, error.problem)], where=path)
+
+
+_NO_FORMAT = ("looks like no format", "neither a Kinetics csv nor an AVA csv")
+"""What `gesta.formats.sniff` says of a file that it does not know."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gesta.lint import CODES, Finding, Report, lint_targets, read_against
+from gesta.lint.run import read_any
 
 HEADER = "label,youtube_id,time_start,time_end,split\n"
 FILM = "filmAAAAAA1"
@@ -161,10 +162,10 @@ def lint(folder: Path, targets: list[str], options: Mapping[str, Any]) -> Report
     reader = told.pop("reader", None)
     files = {name: value if name == "min_per_class" else folder / str(value) for name, value in told.items()}
     against = read_against(**files)
-    return lint_targets([folder / name for name in targets], against=against, reader=refusing if reader else None)
+    return lint_targets([folder / name for name in targets], against=against, reader=refusing if reader else read_any)
 
 
-def refusing(path: Path, _context: object) -> None:
+def refusing(path: Path, _name: str | None, _context: object) -> Any:
     from gesta.schema import BadRow
 
     raise BadRow("line 3 is odd", path=path, line=3, mend="Mend it")

@@ -17,7 +17,7 @@ from gesta.formats.annotations import (
     shaped,
 )
 from gesta.lint import Against, lint_annotations, lint_file, lint_targets
-from gesta.schema import BadInput, BadRow
+from gesta.schema import BadInput, BadRow, UnknownName
 
 NAMES = pl.DataFrame({"class_id": [1, 2], "name": ["run", "jump"]})
 
@@ -102,7 +102,7 @@ def test_splits_of_two_formats_are_held_against_each_other(tmp_path: Path) -> No
     for name in ("a_train.json", "b_val.json"):
         (tmp_path / name).write_text("{}")
 
-    def reader(path: Path, _context: Context) -> tuple[str, Annotations]:
+    def reader(path: Path, _name: str | None, _context: Context) -> tuple[str, Annotations]:
         return "some-json", annotations(clips=clips())
 
     report = lint_targets([tmp_path / "a_train.json", tmp_path / "b_val.json"], reader=reader)
@@ -116,10 +116,10 @@ def test_what_a_reader_refuses_is_one_finding_with_its_line(tmp_path: Path) -> N
     path = tmp_path / "x.json"
     path.write_text("{}")
 
-    def refuses_a_row(path: Path, _context: Context) -> tuple[str, Annotations]:
+    def refuses_a_row(path: Path, _name: str | None, _context: Context) -> tuple[str, Annotations]:
         raise BadRow("no number", path=path, line=7)
 
-    def refuses_all(path: Path, _context: Context) -> tuple[str, Annotations]:
+    def refuses_all(path: Path, _name: str | None, _context: Context) -> tuple[str, Annotations]:
         raise BadInput("no JSON", where=path)
 
     found = lint_file(path, reader=refuses_a_row).findings
@@ -127,3 +127,25 @@ def test_what_a_reader_refuses_is_one_finding_with_its_line(tmp_path: Path) -> N
     found = lint_file(path, reader=refuses_all).findings
     assert [(one.code, one.line, one.message) for one in found] == [("file-unreadable", None, "no JSON")]
     assert [one.code for one in lint_file(path).findings] == ["file-unknown"]
+
+
+def test_any_format_that_converts_is_linted(tmp_path: Path) -> None:
+    path = tmp_path / "labels.json"
+    path.write_text('{"a": {"annotations": {"label": "run", "segment": [9, 5]}, "subset": "val", "duration": 10}}')
+    report = lint_targets([path])
+    assert report.files[0][1] == "kinetics-json"
+    assert [one.code for one in report.findings] == ["clip-inverted"]
+    path.write_text('{"a": {"annotations": ')
+    assert [one.code for one in lint_file(path).findings] == ["file-unreadable"]
+    with pytest.raises(UnknownName, match="no kind of file 'jason'"):
+        lint_file(path, kind="jason")
+    assert [one.code for one in lint_file(path, kind="activitynet").findings] == ["file-unreadable"]
+    (tmp_path / "classInd.txt").write_text("1 Archery\n2 Bowling\n")
+    (tmp_path / "trainlist01.txt").write_text("Archery/v_Archery_g01_c01.avi 1\nBowling/v_Bowling_g01_c01.avi 2\n")
+    (tmp_path / "testlist01.txt").write_text("Archery/v_Archery_g01_c01.avi\nBowling/v_Bowling_g02_c01.avi\n")
+    path.unlink()
+    found = lint_targets([tmp_path])
+    assert found.files[0][1] == "ucf101"
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(BadInput, match="neither a work folder nor a release"):
+        lint_targets([tmp_path / "nothing"])
