@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import math
+import tempfile
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gesta.stats import PairCounts, box_pass, count_class_pairs, npmi, top_pairs
+from gesta.schema import GestaError
+from gesta.stats import PairCounts, box_pass, count_class_pairs, merged, npmi, shares_of, top_pairs
 from gesta.stats.counts import BOX_COLUMNS, CLIP_COLUMNS, MAX_BOXES_SHOWN, Rows, count
 from gesta.stats.npmi import Over
+from gesta.stats.sources import read_groups
+from gesta.stats.yields import read_catalogue_column
 
 # Ids that a csv may hold, few enough to meet again; corners on a small grid, so that boxes meet again too.
 IDS = st.sampled_from(["a", "b", "-c", "_d", "é,'", "A"])
@@ -169,3 +175,46 @@ def test_pairs_are_joined_as_the_plain_definition_does(
     assert counts.num_draws == num_draws
     for i, x in enumerate(["eat", "run"]):
         assert counts.num_XY[i].tolist() == [wanted[x, y] for y in (1, 2, 3)]
+
+
+FUZZ = st.one_of(
+    st.binary(max_size=80),
+    st.lists(
+        st.sampled_from(
+            ["video_id", "continent", "youtube_id", ",", "\n", "\r", '"', "k", "\0", "é", "\ufeff", "\u2028"]
+        ),
+        max_size=14,
+    ).map(lambda parts: "".join(parts).encode()),
+    st.recursive(
+        st.one_of(st.none(), st.integers(), st.floats(), st.text(max_size=4), st.just("w")),
+        lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)),
+    ).map(lambda value: json.dumps(value).encode()),
+)
+
+
+@settings(max_examples=300)
+@given(FUZZ)
+def test_files_beside_end_in_rows_or_an_error_that_names_them(data: bytes) -> None:
+    names = pl.DataFrame({"class_id": [1], "name": ["w"]})
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "beside"
+        path.write_bytes(data)
+        for read in (
+            lambda: read_groups(path, names=names).schema,
+            lambda: shares_of(pl.Series(["k"]), read_catalogue_column(path, "continent")).schema,
+        ):
+            said = "beside"
+            try:
+                assert read()
+            except GestaError as error:
+                said = str(error)
+            assert "beside" in said
+
+
+@settings(max_examples=60)
+@given(st.lists(box_rows(), max_size=15), st.lists(box_rows(), max_size=15))
+def test_two_parts_merged_are_their_rows_together(
+    one: list[tuple[object, ...]], other: list[tuple[object, ...]]
+) -> None:
+    together = count(rows_of([*one, *other])).as_json()
+    assert count(merged([rows_of(one), rows_of(other)], what="drawn")).as_json() == together
