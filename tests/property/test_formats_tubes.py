@@ -6,6 +6,7 @@ import contextlib
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -197,4 +198,59 @@ def test_coco_vid_survives(
                 rows.append(at | corners | {"class_id": class_id, "person_id": person, "score": score})
     videos = table([video for video, _ in films]).with_columns(split=pl.lit(None, dtype=pl.String))
     wanted = Annotations(videos=videos, boxes=boxes_at(rows, videos), label_map=label_map)
+    assert_same(written_and_read(".json", lambda path: write_coco_vid(path, wanted), read_coco_vid), wanted)
+
+
+def many_boxes(num_rows: int) -> Annotations:
+    """Boxes of 500 videos, 4 tubes each, two classes; on whole pixels."""
+    rng = np.random.default_rng(3)
+    row, pixels = np.arange(num_rows), rng.integers(0, 240, (num_rows, 4))
+    per_video = -(-num_rows // 500)
+    names = np.array([f"-v{i}" for i in range(500)])
+    place = row % per_video
+    frame, number = place % -(-per_video // 4), place // -(-per_video // 4)
+    corners = {name: pixels[:, i] / (320 if i % 2 == 0 else 240) for i, name in enumerate(("x1", "y1", "x2", "y2"))}
+    boxes = {"video_id": names[row // per_video], "timestamp_us": frame * 40_000, "class_id": number // 2}
+    videos = {
+        "video_id": names,
+        "width_px": 320,
+        "height_px": 240,
+        "fps_num": 25,
+        "fps_den": 1,
+        "num_frames": per_video,
+    }
+    label_map = shaped(pl.DataFrame({"class_id": [0, 1], "name": ["a", "b"]}), LABEL_MAP_COLUMNS)
+    return Annotations(
+        boxes=shaped(pl.DataFrame(boxes | {"person_id": number} | corners), BOX_COLUMNS),
+        videos=shaped(pl.DataFrame(videos), VIDEO_COLUMNS), label_map=label_map,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [".pkl", ".csv"])
+def test_a_million_proposals(ending: str) -> None:
+    many = many_boxes(1_000_000)
+    persons = many.boxes.with_columns(
+        class_id=pl.lit(None, dtype=pl.Int64), person_id=pl.lit(None, dtype=pl.Int64), score=pl.col("x1") / 2
+    ).sort("video_id", "timestamp_us", maintain_order=True)  # fmt: skip
+    named = persons.select("video_id").unique(maintain_order=True)
+    wanted = Annotations(boxes=persons, videos=shaped(named, VIDEO_COLUMNS))
+    assert_same(written_and_read(ending, lambda path: write_proposals(path, wanted), read_proposals), wanted)
+
+
+@pytest.mark.slow
+def test_a_million_boxes_of_tubes() -> None:
+    wanted = many_boxes(1_000_000)
+    context = Context(videos=wanted.videos)
+    read = written_and_read(
+        ".pkl", lambda path: write_action_tubes(path, wanted), lambda path: read_action_tubes(path, context=context)
+    )
+    assert_same(read, wanted)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_boxes_of_coco_vid() -> None:
+    many = many_boxes(100_000)
+    frames = many.boxes.sort("video_id", "timestamp_us", maintain_order=True)
+    wanted = Annotations(boxes=frames, videos=many.videos, label_map=many.label_map)
     assert_same(written_and_read(".json", lambda path: write_coco_vid(path, wanted), read_coco_vid), wanted)
