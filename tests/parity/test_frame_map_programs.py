@@ -154,7 +154,7 @@ FEATURES = [
     "other class in detections", "key-frame of other classes only", "person ids", "negative score", "4-decimal score",
     "3-decimal box", "full-precision score", "seven-column detection", "scattered rows", "quoted id", "dashed id",
     "equal as float32 only", "all 60 classes", "labelled boxes overlap in a class",
-    "more than 50 rows with many twins",
+    "more than 50 rows with many twins", "exponents", "numbers in quotes",
 ]  # fmt: skip
 
 
@@ -235,6 +235,8 @@ def features_of(case):
             a is not b and a[6] == b[6] and overlap(a, b) > 0.3 for rows in labels.values() for a in rows for b in rows
         ),
         "more than 50 rows with many twins": any(len({tuple(r[8]) for r in rows}) < len(rows) / 2 for rows in crowds),
+        "exponents": any("e" in cell for row in texts for cell in row[2:]),
+        "numbers in quotes": ',"' in case["groundtruth_csv"],
     }  # fmt: skip
     assert list(tests) == FEATURES
     return {name for name, holds in tests.items() if holds}

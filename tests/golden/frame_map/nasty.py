@@ -281,6 +281,18 @@ def _seven_columns(case: Case) -> None:
         case.pick(case.detections)[7:] = []
 
 
+def _odd_numbers(case: Case) -> None:
+    """The same numbers written otherwise: exponents, a plus, spaces, quotes, no zero before the point, many digits."""
+    for rows in (case.groundtruth, case.detections):
+        for row in rows:
+            for i in [i for i in (2, 3, 4, 5, 7) if i < len(row) and "." in row[i] and case.rng.random() < 0.1]:
+                text = row[i]
+                styles = [f" {text}", f'"{text}"', f"{text}{'0' * 22}", f"{float(text):.17e}"]
+                if text.startswith("0."):
+                    styles += [text[1:], f"+{text}"]
+                row[i] = str(case.pick(styles))
+
+
 def _padding(case: Case) -> None:
     for rows in (case.groundtruth, case.detections, case.excluded):
         for row in rows:
@@ -303,7 +315,7 @@ TWISTS: dict[str, Callable[[Case], None]] = {
     "flat_truth": _flat_truth, "inverted": _inverted, "inverted_truth": _inverted_truth, "negative": _negative,
     "seven_columns": _seven_columns, "no_detections": _no_detections, "no_groundtruth": _no_groundtruth,
     "fractional_times": _fractional_times, "empty_frames": _empty_frames, "person_ids": _person_ids,
-    "padding": _padding, "scattered": _scattered,
+    "odd_numbers": _odd_numbers, "padding": _padding, "scattered": _scattered,
 }  # fmt: skip
 """In the order in which they are applied, whatever the order in which a case names them."""
 
@@ -314,6 +326,10 @@ RARE = {
 """What some program refuses, or what empties or fills a case; a case has one of them at most."""
 
 
+SELDOM = {"crowded", "odd_numbers"}
+"""What makes a case long."""
+
+
 def cases(num_cases: int, *, first: int = 0) -> list[dict[str, object]]:
     """`num_cases` cases from number `first` on; each leads with one twist, in turn, and has others by chance."""
     common = [name for name in TWISTS if name not in RARE]
@@ -321,6 +337,6 @@ def cases(num_cases: int, *, first: int = 0) -> list[dict[str, object]]:
     for index in range(first, first + num_cases):
         rng = np.random.default_rng([7, index])
         lead = list(TWISTS)[index % len(TWISTS)]
-        twists = {lead} | {name for name in common if rng.random() < (0.07 if name == "crowded" else 0.22)}
+        twists = {lead} | {name for name in common if rng.random() < (0.07 if name in SELDOM else 0.22)}
         found.append(made(index, twists=sorted(twists)))
     return found
