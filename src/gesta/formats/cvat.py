@@ -294,21 +294,24 @@ def _track_boxes(
 ) -> pl.DataFrame:
     """The shown boxes of all tracks, frame by frame, as fractions."""
     boxes: list[CvatBox] = []
-    labels: list[list[str | None]] = []
+    sets: dict[tuple[str | None, ...], int] = {}
+    set_numbers: list[int] = []
     numbers: list[int] = []
     homes: list[int] = []
     for number, track in enumerate(tracks):
         home = _home(track.task_id, by_id, line=track.line, path=path)
         values: dict[str, str] = {}
-        last = -1
+        last, done = -1, -1
         for box in sorted(track.boxes, key=lambda box: box.frame):
             if box.frame == last:
                 raise BadRow(f"frame {last} comes twice in this track", path=path, line=box.line, mend="Keep one box")
             last = box.frame
             # An attribute that a box does not repeat is as in the box before.
-            values.update(box.values)
+            if done < 0 or box.values:
+                values.update(box.values)
+                done = sets.setdefault(tuple(rule.labels_of(track.label, values)), len(sets))
             boxes.append(box)
-            labels.append(rule.labels_of(track.label, values))
+            set_numbers.append(done)
             numbers.append(number)
             homes.append(home)
     if not boxes:
@@ -335,7 +338,7 @@ def _track_boxes(
             "home": np.array(homes)[source_M],
             "frame": filled.frames_M,
             **dict(zip(("x1", "y1", "x2", "y2"), filled.boxes_M4.T, strict=True)),
-            "label": pl.Series(labels, dtype=pl.List(pl.String()))[source_M],
+            "label": pl.Series(list(map(list, sets)), dtype=pl.List(pl.String()))[np.array(set_numbers)[source_M]],
             "person_id": np.array([track.track_id for track in tracks])[np.array(numbers)[source_M]],
             "is_interpolated": filled.is_between_M | ~is_key_N[source_M],
         },

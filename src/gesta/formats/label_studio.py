@@ -441,14 +441,19 @@ def _boxes(found: _Found, *, path: Path) -> pl.DataFrame:
     except BadInput as error:
         raise BadInput(error.problem, where=path, mend=error.mend) from error
     source_M = filled.source_M
-    regions = [found.regions[number] for number in region_N[source_M].tolist()]
+    region_M = region_N[source_M]
+    own = pl.DataFrame(
+        [(region.video, region.labels if region.labels else [None], region.person_id) for region in found.regions],
+        schema={name: _BOX_PARTS[name] for name in ("video", "label", "person_id")},
+        orient="row",
+    )[region_M]
     boxes = pl.DataFrame(
         {
-            "video": [region.video for region in regions],
+            "video": own["video"],
             "frame": filled.frames_M - 1,
             **dict(zip(("x1", "y1", "x2", "y2"), np.round(filled.boxes_M4, 12).T, strict=True)),
-            "label": [region.labels or [None] for region in regions],
-            "person_id": [region.person_id for region in regions],
+            "label": own["label"],
+            "person_id": own["person_id"],
             "score": pl.Series([row[9] for row in rows], dtype=pl.Float64())[source_M],
             "is_interpolated": filled.is_between_M | np.array([row[8] for row in rows])[source_M],
         },
