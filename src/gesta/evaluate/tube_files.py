@@ -91,7 +91,8 @@ def score_tubes(
     """
     names = dict(groundtruth.label_map.select("class_id", "name").iter_rows())
     unscored = MULTISPORTS_UNSCORED if definition == "multisports" else ()
-    class_ids = [number for number, name in names.items() if name not in unscored]
+    # MMAction2's list of the labels has underscores for spaces.
+    class_ids = [number for number, name in names.items() if (name or "").replace("_", " ") not in unscored]
     if not class_ids:
         raise BadInput("the ground truth has no label map", mend="Give one (--label-map): its classes are scored")
     rows = tube_rows(groundtruth.boxes, groundtruth.videos, what="ground truth")

@@ -13,7 +13,7 @@ import pytest
 from gesta.evaluate.tube_files import read_tubes, score_tubes, scored_part, tube_score_json
 from gesta.formats.action_tubes import read_action_tubes
 from gesta.formats.annotations import Annotations
-from gesta.formats.tube_detections import write_tube_detections
+from gesta.formats.tube_detections import TUBE_COLUMNS, write_tube_detections
 from gesta.schema import BadInput
 
 V, W = "football/v", "football/w"
@@ -85,5 +85,10 @@ def test_mismatches_are_said(groundtruth: Annotations, tmp_path: Path) -> None:
     tubes = pl.DataFrame(schema={"video_id": pl.String})
     with pytest.raises(BadInput, match="70 boxes have no person"):
         score_tubes(nobody, tubes)
+    underscores = groundtruth.label_map.with_columns(pl.col("name").str.replace_all(" ", "_"))
+    renamed = Annotations(videos=groundtruth.videos, boxes=groundtruth.boxes, label_map=underscores)
+    no_tubes = pl.DataFrame(schema={**TUBE_COLUMNS})
+    assert score_tubes(renamed, no_tubes, definition="multisports").class_ids == (0,)
+    assert score_tubes(renamed, no_tubes, definition="act").class_ids == (0, 1)
     with pytest.raises(BadInput, match="no label map"):
         score_tubes(Annotations(videos=groundtruth.videos, boxes=groundtruth.boxes), tubes)
