@@ -14,8 +14,8 @@ import pytest
 from tests.golden.frame_map import nasty
 from tests.parity import plain_protocols
 
-from gesta.evaluate import frame_map_of
-from gesta.formats import read_ava_csv, read_excluded_timestamps
+from gesta.evaluate import csv_files, evaluate_csv, frame_map_of
+from gesta.formats import ava_scan, read_ava_csv, read_excluded_timestamps
 from gesta.schema import GestaError
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "frame_map" / "cases.jsonl"
@@ -43,8 +43,12 @@ def tables_of(case, folder):
 
 
 @pytest.fixture(scope="module")
-def tables(cases, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("frame-map")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("frame-map")
+
+
+@pytest.fixture(scope="module")
+def tables(cases, folder):
     return [tables_of(case, folder) for case in cases]
 
 
@@ -75,6 +79,23 @@ def test_every_number_of_every_case(cases, tables, protocol):
         wrong += [(case["index"], case["twists"], *pair) for pair in pairs if not close(pair[1], pair[2])]
     assert wrong == []
     assert num_answered >= MIN_ANSWERED[protocol]
+
+
+@pytest.mark.parametrize("protocol", PROGRAMS)
+def test_straight_from_csv_in_small_pieces(cases, folder, tables, monkeypatch, protocol):
+    """Detections pass through the heaps a few rows at a time; `tables` wrote the files."""
+    monkeypatch.setattr(csv_files, "BATCH_ROWS", 7)
+    monkeypatch.setattr(ava_scan, "BLOCK_BYTES", 300)
+    for case, frames in zip(cases[::3], tables[::3], strict=True):
+        stored = case["programs"][protocol]
+        if "error" in stored:
+            continue
+        result = evaluate_csv(
+            *(folder / f"{case['index']}-{kind}.csv" for kind in ("groundtruth", "detections")),
+            class_ids=case["class_ids"], protocol=protocol, excluded=None if protocol == "official" else frames[2],
+        )[0]  # fmt: skip
+        assert close(result.mean_ap, stored["mAP"]), (case["index"], case["twists"])
+        assert all(close(result.of_class(int(key)), value) for key, value in stored["AP"].items()), case["index"]
 
 
 @pytest.mark.parametrize("protocol", PROGRAMS)
@@ -128,7 +149,7 @@ def assert_equal_on_new_cases(folder, protocol, *, first, num):
 
 @pytest.mark.parametrize("protocol", PROGRAMS)
 def test_new_cases(tmp_path, protocol):
-    assert assert_equal_on_new_cases(tmp_path, protocol, first=10_000, num=54) > 40
+    assert assert_equal_on_new_cases(tmp_path, protocol, first=10_000, num=29) > 18
 
 
 @pytest.mark.slow
