@@ -142,6 +142,11 @@ def _per_class(each: Mapping[str, Stats], order: pl.DataFrame, column: str) -> d
     }
 
 
+def _in_legend(name: str) -> str | None:
+    """The name as a legend shows it: matplotlib passes over labels that begin with an underscore."""
+    return f" {name}" if name.startswith("_") else name or None
+
+
 def _colours(parts: Parts) -> list[str]:
     return [PALETTE[number % len(PALETTE)] for number in range(len(parts))]
 
@@ -153,7 +158,7 @@ def _count_axis(axis: Any, *, percent: bool = False) -> None:
 def _stack(axes: Axes, places: Sequence[float], parts: Parts, *, width: float = 0.8) -> None:
     base = [0.0] * len(places)
     for colour, (name, values) in zip(_colours(parts), parts.items(), strict=True):
-        axes.bar(places, values, width=width, bottom=base, color=colour, label=name or None, linewidth=0)
+        axes.bar(places, values, width=width, bottom=base, color=colour, label=_in_legend(name), linewidth=0)
         base = [low + value for low, value in zip(base, values, strict=True)]
 
 
@@ -209,7 +214,7 @@ def _videos(names: Sequence[str], parts: Parts, whole: Sequence[float]) -> Figur
         for marker, colour, (name, values) in zip("osD^v*", _colours(parts), parts.items(), strict=False):
             places = [place for place, value in enumerate(values) if value]
             shown = [value for value in values if value]
-            axes.plot(places, shown, marker, color=colour, markersize=4, label=name)
+            axes.plot(places, shown, marker, color=colour, markersize=4, label=_in_legend(name))
     axes.set_yscale("log")
     axes.set_ylim(bottom=0.7)
     _count_axis(axes.yaxis)
@@ -269,7 +274,9 @@ def _lying(
         axes.locator_params(axis="x", nbins=4) if not log else None
     figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     if len(parts) > 1:
-        grid[-1].legend(loc="lower right", fontsize=max(size, 6.5))
+        handles, labels = grid[0].get_legend_handles_labels()
+        room = max(int(figure.get_figwidth() / (0.5 + 0.075 * max(map(len, labels)))), 1)
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(parts), room), fontsize=7)
     return figure
 
 
@@ -286,7 +293,13 @@ def _lie(axes: Axes, parts: Parts, *, stacked: bool) -> None:
         shift = 0.0 if stacked else (number - (len(parts) - 1) / 2) * height
         places = [place + shift for place in range(num)]
         axes.barh(
-            places, values, height=height, left=base if stacked else 0.0, color=colour, label=name or None, linewidth=0
+            places,
+            values,
+            height=height,
+            left=base if stacked else 0.0,
+            color=colour,
+            label=_in_legend(name),
+            linewidth=0,
         )
         if stacked:
             base = [low + value for low, value in zip(base, values, strict=True)]
@@ -305,7 +318,9 @@ def _boxes_per_key_frame(each: Mapping[str, Stats]) -> Figure:
         words = f"{name} mean {mean:.2f}".strip() if mean is not None else name
         shift = (number - (len(each) - 1) / 2) * width
         places = [place + shift for place in range(len(counts))]
-        axes.bar(places, [count / whole for count in counts], width=width, color=colour, label=words, linewidth=0)
+        axes.bar(
+            places, [count / whole for count in counts], width=width, color=colour, label=_in_legend(words), linewidth=0
+        )
     labels = [f"{number} or more" if number == MAX_BOXES_SHOWN else str(number) for number in range(top)]
     axes.set_xticks(range(top), labels)
     _count_axis(axes.yaxis, percent=True)
@@ -329,7 +344,7 @@ def _areas(each: Mapping[str, Stats]) -> Figure:
         shares = [count / max(sum(num), 1) for count in num]
         words = f"{name} peak at {of.totals['peak_box_area']:.4f}".strip()
         for panel in (axes, inset):
-            panel.stairs(shares, [*low, high[-1]], color=colour, linewidth=1.3, label=words)
+            panel.stairs(shares, [*low, high[-1]], color=colour, linewidth=1.3, label=_in_legend(words))
     axes.set_xlim(0, 1)
     inset.set_xlim(0, 0.1)
     for panel in (axes, inset):
