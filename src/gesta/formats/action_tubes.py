@@ -25,6 +25,9 @@ MultiSports' `test` is its validation set. The file does not say its frame rate.
 else from the data set, which its labels tell: UCF101-24 and MultiSports have 25 frames a second, JHMDB has 30. Any
 other file needs the rate.
 
+Read too: the corrected annotations of UCF101-24, `pyannot.pkl` and `pyannot_with_class_names.pkl` (see
+`gesta.formats.corrected_ucf101`).
+
 Kept: boxes on float32 pixels, tubes, class ids and names, sizes, numbers of frames, one split. Lost when written:
 frame rates (reading needs the same table of videos, or the data set's labels), scores, `is_interpolated`, categories,
 paths, urls, durations, times between frames (the nearest frame is taken), the numbers of persons (tubes are numbered
@@ -49,6 +52,7 @@ import numpy.typing as npt
 import polars as pl
 
 from gesta.formats.annotations import BOX_COLUMNS, LABEL_MAP_COLUMNS, VIDEO_COLUMNS, Annotations, Context, shaped
+from gesta.formats.corrected_ucf101 import corrected_as_tubes
 from gesta.formats.frame_boxes import BOX, at_times, filled_videos, on_frames, with_context
 from gesta.formats.pickle_writer import write_pickle
 from gesta.formats.safe_pickle import read_pickle
@@ -101,6 +105,7 @@ def read_action_tubes(path: Path, *, context: Context = Context(), split: int = 
 
 def _parts(value: object, *, path: Path) -> dict[str, object]:
     wanted = ("labels", "gttubes", "nframes", "resolution", "train_videos", "test_videos")
+    value = corrected_as_tubes(value, names=sorted(_UCF101_24), where=path) or value
     if not isinstance(value, dict) or "gttubes" not in value or "labels" not in value:
         raise BadInput("holds no action tubes", where=path, mend=f"Want a dict of {', '.join(wanted)}")
     # Evaluation files of MultiSports have no `train_videos`.

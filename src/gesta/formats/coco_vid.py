@@ -327,6 +327,14 @@ def write_coco_vid(path: Path, annotations: Annotations, *, context: Context = C
             where=path,
             mend="COCO wants a category for each box: give them a class, or write another format",
         )
+    idle = annotations.boxes.filter(pl.col("x1").is_null() & pl.any_horizontal(pl.col(_OF_BOXES).is_not_null()))
+    if idle.height:
+        raise BadInput(
+            f"{idle.height} rows have an action, a person or a score without a box, the first of video "
+            f"{idle['video_id'][0]!r}",
+            where=path,
+            mend="Give the box, or nothing but the key-frame",
+        )
     label_map = _label_map(annotations, context=context, path=path)
     videos = filled_videos(annotations, context=context, path=path)
     rows = on_frames(annotations.boxes, videos, path=path, decimals=PIXEL_DECIMALS)
@@ -343,6 +351,9 @@ def write_coco_vid(path: Path, annotations: Annotations, *, context: Context = C
     }
     lists = [f'"{name}": [\n' + ",\n".join(lines) + "\n]" for name, lines in parts.items()]
     write_text(path, "{\n" + ",\n".join(lists) + "\n}\n")
+
+
+_OF_BOXES = ("class_id", "person_id", "score")
 
 
 def _label_map(annotations: Annotations, *, context: Context, path: Path) -> pl.DataFrame:

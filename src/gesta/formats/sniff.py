@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from gesta.formats.corrected_ucf101 import is_corrected
 from gesta.formats.delimited import read_cells, read_lines
 from gesta.formats.json_values import read_json
 from gesta.formats.kinetics import HEADER
@@ -54,7 +55,8 @@ def format_of(path: Path) -> str:
         return _format_of_folder(path)
     if path.suffix in (".pkl", ".pickle"):
         value = read_pickle(path)
-        return "action-tubes" if isinstance(value, dict) and "gttubes" in value else "proposals"
+        are_tubes = isinstance(value, dict) and "gttubes" in value
+        return "action-tubes" if are_tubes or is_corrected(value) else "proposals"
     if path.suffix == ".xml":
         return "cvat"
     if path.suffix == ".json":

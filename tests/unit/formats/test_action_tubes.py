@@ -12,6 +12,7 @@ import pytest
 
 from gesta.formats.action_tubes import read_action_tubes, write_action_tubes
 from gesta.formats.annotations import BOX_COLUMNS, VIDEO_COLUMNS, Annotations, Context, shaped
+from gesta.formats.sniff import format_of
 from gesta.schema import BadInput
 
 
@@ -189,3 +190,37 @@ def test_what_has_no_place_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="class -1 is no place in a list"):
         write_action_tubes(tmp_path / "x.pkl", row(), context=Context(videos=context.videos, label_map=negative))
     assert [path.name for path in tmp_path.iterdir()] == ["good.pkl"]
+
+
+def corrected(**changes: object) -> dict[str, Any]:
+    boxes = np.array([[1, 1, 320, 240], [177, 53, 48, 61]], dtype=np.uint16)
+    tube = {"label": 1, "sf": 3, "ef": 5, "boxes": boxes} | changes
+    return {np.str_("Biking/v_1"): {"numf": np.uint8(9), "label": 1, "annotations": [tube]}}
+
+
+def test_the_corrected_annotations_of_ucf101_24(tmp_path: Path) -> None:
+    for value, split in [
+        (corrected(label=2), None),
+        ({"db": corrected(), "trainvideos": [], "classes": ["Basketball", "Biking"]}, "test"),
+        ({"db": corrected(), "trainvideos": ["Biking/v_1"], "classes": ["Basketball", "Biking"]}, "train"),
+    ]:
+        assert format_of(dumped(tmp_path, value)) == "action-tubes"
+        read = read_action_tubes(dumped(tmp_path, value))
+        assert read.boxes.select("timestamp_us", "x1", "y1", "x2", "y2").rows() == [
+            (120_000, 0.0, 0.0, 1.0, 1.0),
+            (160_000, 176 / 320, 52 / 240, 224 / 320, 113 / 240),
+        ]
+        assert read.videos.select("video_id", "split", "num_frames", "width_px", "fps_num").rows() == [
+            ("Biking/v_1", split, 9, 320, 25)
+        ]
+        label = read.boxes["class_id"][0]
+        assert read.label_map.filter(pl.col("class_id") == label)["name"].item() == "Biking"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"ef": 6}, {"sf": None}, {"label": "x"}, {"boxes": [[1, 1, 2, 2]] * 2}, {"boxes": np.zeros((2, 5))}, {"sf": -1}],
+)
+def test_a_broken_corrected_tube_is_said(*, change: dict[str, object], tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"GT\.pkl: a tube of 'Biking/v_1' is none"):
+        read_action_tubes(dumped(tmp_path, corrected(**change)))

@@ -182,7 +182,8 @@ def test_what_has_no_place_is_refused(tmp_path: Path) -> None:
         (Annotations(clips=pl.DataFrame({"video_id": ["v"]})), "1 clips have no place"),
         (row(class_id=1), r"class 1 has no name. Give a label map"),
         (row(video_id="w"), "the frame rate of video 'w' is not known"),
-        (row(x1=None), "a part of a box"),
+        (row(x1=None, y1=None, x2=None, y2=None), "1 rows have an action, a person or a score without a box"),
+        (row(x2=None), "a part of a box"),
         (row(x1=float("nan")), "a corner of a box of video 'v' is no finite number"),
         (row(timestamp_us=10**18), "1000000000000000000 microseconds is no time"),
     ]:
