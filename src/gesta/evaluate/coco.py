@@ -192,15 +192,34 @@ def _grouped(
         row = counted.row(int(inverted.argmax()), named=True)
         raise BadInput(f"{what}: a box ends before it starts: {row}", mend="Want x1 <= x2 and y1 <= y2")
     class_N = np.searchsorted(classes, counted["class_id"].cast(pl.Int64).to_numpy())
-    group_N = class_N * len(key_frames) + counted["frame"].cast(pl.Int64).to_numpy()
-    order_N = np.lexsort((-score_N, group_N))
+    frame_N = counted["frame"].cast(pl.Int64).to_numpy()
+    # Files mostly go key-frame by key-frame, so this order is nearly there.
+    by_frame_N = frame_N * len(classes) + class_N
+    order_N = np.argsort(by_frame_N, kind="stable")
     if cap is not None:
-        group = group_N[order_N]
-        rank = np.arange(len(group)) - np.searchsorted(group, group, side="left")
-        order_N = order_N[rank < cap]
+        order_N = order_N[_best_first(by_frame_N[order_N], score_N, order_N) < cap]
+    order_N = order_N[np.argsort(class_N[order_N], kind="stable")]
+    group_N = class_N * len(key_frames) + frame_N
     corners_N4 = corners_N4[order_N]
     xywh_N4 = np.concatenate([corners_N4[:, :2], corners_N4[:, 2:] - corners_N4[:, :2]], axis=1)
     return _Boxes(class_N[order_N], group_N[order_N], xywh_N4, score_N[order_N])
+
+
+@numba.njit(cache=True, nogil=True)
+def _best_first(group: Ints, score: Floats, order: Ints) -> Ints:
+    """Sorts `order` [N] by falling score within each run of `group` [N], and gives each one's place in its run."""
+    place = np.empty(len(group), np.int64)
+    first = 0
+    while first < len(group):
+        last = first + 1
+        while last < len(group) and group[last] == group[first]:
+            last += 1
+        if last - first > 1:
+            run = order[first:last]
+            run[:] = run[np.argsort(-score[run], kind="mergesort")]
+        place[first:last] = np.arange(last - first)
+        first = last
+    return place
 
 
 @numba.njit(cache=True, nogil=True)
@@ -250,15 +269,16 @@ def _of_class(score: Floats, outcome_TN: Bytes, *, num_groundtruth: int) -> tupl
         return np.full(num_ious, np.nan), np.full(num_ious, np.nan)
     if not len(score):
         return np.zeros(num_ious), np.zeros(num_ious)
-    order = np.argsort(-score, kind="stable")
-    right_TN = np.cumsum(outcome_TN[:, order] == _RIGHT, axis=1)
-    wrong_TN = np.cumsum(outcome_TN[:, order] == _WRONG, axis=1)
-    # The tiny summand is COCO's: a lone right detection has a precision of just below 1.
-    precision_TN = right_TN / (wrong_TN + right_TN + np.spacing(1.0))
-    envelope_TN = np.maximum.accumulate(precision_TN[:, ::-1], axis=1)[:, ::-1]
-    recall_TN = right_TN / num_groundtruth
-    average = np.empty(num_ious)
+    outcome_TN = outcome_TN[:, np.argsort(-score, kind="stable")]
+    average, recall = np.empty(num_ious), np.empty(num_ious)
     for t in range(num_ious):
-        at = np.searchsorted(recall_TN[t], COCO_RECALLS, side="left")
-        average[t] = np.append(envelope_TN[t], 0.0)[at].mean()
-    return average, recall_TN[:, -1]
+        # Recall rises at right detections only, and precision is highest there.
+        right = np.flatnonzero(outcome_TN[t] == _RIGHT)
+        num_counted = np.cumsum(outcome_TN[t] != _IGNORED)[right]
+        num_right = np.arange(1, len(right) + 1)
+        # The tiny summand is COCO's: a lone right detection has a precision of just below 1.
+        precision = num_right / (num_counted + np.spacing(1.0))
+        envelope = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+        average[t] = envelope[np.searchsorted(num_right / num_groundtruth, COCO_RECALLS, side="left")].mean()
+        recall[t] = len(right) / num_groundtruth
+    return average, recall
