@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gesta.formats import read_ava_csv, read_kinetics_csv, read_label_map, write_ava_csv, write_kinetics_csv
-from gesta.lint import CODES, KINDS, Example, Kind, lint_file
+from gesta.formats.annotations import BOX_COLUMNS, CLIP_COLUMNS, LABEL_MAP_COLUMNS, VIDEO_COLUMNS, Annotations
+from gesta.lint import CODES, KINDS, Against, Example, Kind, lint_annotations, lint_file
 from gesta.lint.near_boxes import MIN_SAME_IOU
 from gesta.lint.persons import near_findings
 from gesta.lint.text import Source, cells_found
@@ -53,14 +54,17 @@ def num_errors(found: dict[str, int]) -> int:
     return sum(count for code, count in found.items() if CODES[code].severity == "error")
 
 
-@given(data=BYTES, kind=st.none() | st.sampled_from(KINDS))
+NAMES = st.sampled_from(["rows.csv", "rows.txt", "rows.pbtxt", "rows.json", "rows.xml", "rows.pkl", "trainlist01.txt"])
+
+
+@given(data=BYTES, kind=st.none() | st.sampled_from(KINDS), name=NAMES)
 @settings(max_examples=150)
-def test_any_bytes_end_in_findings(data: bytes, kind: Kind | None) -> None:
-    assert set(counts(data, kind=kind)) <= set(CODES)
+def test_any_bytes_end_in_findings(data: bytes, kind: Kind | None, name: str) -> None:
+    assert set(counts(data, kind=kind, name=name)) <= set(CODES)
 
 
 @given(data=BYTES)
-@settings(max_examples=100)
+@settings(max_examples=60)
 @example(data=b"v,1,0.1,0.1,0.2,0.2,1,x")
 @example(data=b"v,1,0.1,0.1,0.2")
 def test_what_the_ava_reader_refuses_has_an_error(data: bytes) -> None:
@@ -69,7 +73,7 @@ def test_what_the_ava_reader_refuses_has_an_error(data: bytes) -> None:
 
 
 @given(data=BYTES)
-@settings(max_examples=100)
+@settings(max_examples=60)
 @example(data=b"label,youtube_id,time_start,time_end,split\nrun,v,0,x,val\n")
 def test_what_the_kinetics_reader_refuses_has_an_error(data: bytes) -> None:
     if refuses(read_kinetics_csv, data):
@@ -195,3 +199,37 @@ def test_what_is_written_from_sound_clips_is_clean(numbers: list[int]) -> None:
         path = Path(folder, "k_val.csv")
         write_kinetics_csv(path, frame)
         assert lint_file(path).findings == ()
+
+
+VALUES: dict[pl.DataType, st.SearchStrategy[object]] = {
+    pl.String(): st.sampled_from(["a", "b", "", " ", "{}", None]),
+    pl.Int64(): st.none() | st.integers(-(2**63), 2**63 - 1) | st.integers(-5, 20),
+    pl.Float64(): st.none() | st.floats(width=64) | st.sampled_from([0.0, 0.1, 0.5, 1.0, 2.0]),
+    pl.Boolean(): st.none() | st.booleans(),
+}
+
+
+def frames(columns: Mapping[str, pl.DataType]) -> st.SearchStrategy[pl.DataFrame]:
+    rows = st.lists(st.tuples(*(VALUES[dtype] for dtype in columns.values())), max_size=5)
+    return rows.map(lambda rows: pl.DataFrame(rows, schema=dict(columns), orient="row"))
+
+
+ANNOTATIONS = st.builds(
+    Annotations,
+    videos=frames(VIDEO_COLUMNS), clips=frames(CLIP_COLUMNS), boxes=frames(BOX_COLUMNS),
+    label_map=frames(LABEL_MAP_COLUMNS),
+)  # fmt: skip
+
+
+@given(found=ANNOTATIONS, other=ANNOTATIONS, least=st.integers(0, 3))
+@settings(max_examples=40)
+def test_any_annotations_end_in_findings_that_say_something(found: Annotations, other: Annotations, least: int) -> None:
+    key = ["video_id", "timestamp_us"]
+    interval = other.clips.select("video_id", "start_us", "end_us")
+    against = Against(
+        label_map=other.label_map if least else None, excluded=other.boxes.select(key), clips=interval, videos=interval,
+        groundtruth=other.boxes.select(*key, pl.col("x1").is_not_null().alias("has_box")), min_per_class=least,
+    )  # fmt: skip
+    for one in lint_annotations(found, where="x", against=against):
+        assert one.message not in ("", "?")
+        assert one.count > len(one.more)

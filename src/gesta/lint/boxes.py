@@ -154,9 +154,11 @@ def groundtruth_findings(rows: pl.DataFrame, groundtruth: pl.DataFrame, *, where
     detected = rows.drop_nulls(CORNERS).group_by(KEY, maintain_order=True).agg(pl.col("line").first())
     unknown = detected.join(groundtruth, on=KEY, how="anti", maintain_order="left")
     if unknown.height == detected.height and detected.height and groundtruth.height:
-        video_id, time_us = groundtruth.select(KEY).row(0)
-        first = detected.select(pl.format("{} at {}", shown("video_id"), shown_time())).item(0, 0)
-        text = f"no key-frame is in both: {first} here, {video_id!r} at {time_us / 1e6:g} s in the ground truth"
+        first, other = (
+            frame.head(1).select(pl.format("{} at {}", shown("video_id"), shown_time())).item()
+            for frame in (detected, groundtruth)
+        )
+        text = f"no key-frame is in both: {first} here, {other} in the ground truth"
         return finding("groundtruth-disjoint", [(None, text)], where=where)
     at = pl.format("{} at {}", shown("video_id"), shown_time())
     found = rows_found(

@@ -84,6 +84,7 @@ def _blocks(texts: list[tuple[int, str]], *, path: Path) -> tuple[pl.DataFrame, 
 def map_findings(classes: pl.DataFrame, *, where: str | Path) -> list[Finding]:
     """Ids and names of a label map (`line`, `class_id`, `name`) that stand twice, look alike, or leave gaps."""
     before = pl.format(" (line {})", "first_line").fill_null("")
+    classes = classes.drop_nulls(["class_id", "name"])
     by_id = classes.with_columns(pl.col("line").first().over("class_id").alias("first_line"))
     by_name = classes.with_columns(pl.col("line").first().over("name").alias("first_line"))
     text_id = pl.format("id {} is given to another class already{}", "class_id", before)
