@@ -23,7 +23,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--excluded", multiple=True, type=_FILE, help="Key-frames that do not count; may be repeated.")
 @click.option("--included", type=_FILE, help="Times at which every video of an AVA csv has a key-frame.")
 @click.option("--parents", type=_FILE, help="JSON of groups of classes, as Kinetics-400's parents.")
-@click.option("--npmi-with", multiple=True, type=_FILE, help="Kinetics csv with the clip classes of boxed videos.")
+@click.option("--npmi-with", multiple=True, type=_FILE, help="File with the clip classes of boxed videos.")
 @click.option(
     "--npmi-over",
     type=click.Choice(["labels", "clips"]),
@@ -32,7 +32,11 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="What probabilities are shares of.",
 )
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Partners of each class (NPMI).")
-@click.option("--later", type=_FILE, help="A later Kinetics csv: how many clips does it retain?")
+@click.option(
+    "--later",
+    type=click.Path(exists=True, path_type=Path),
+    help="A later list, or a work folder: which clips are there?",
+)
 @click.option("--catalogue", type=_FILE, help="csv with video_id and --column: shares of videos by it.")
 @click.option("--column", default="continent", show_default=True, help="Column of the catalogue.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder to write.  [default: see above]")

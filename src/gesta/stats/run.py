@@ -9,14 +9,14 @@ from typing import Any
 
 import polars as pl
 
-from gesta.formats import read_kinetics_csv
+from gesta.formats import format_of, read_annotations, read_kinetics_csv
 from gesta.schema import BadInput
 from gesta.stats.counts import Rows, Stats, count
 from gesta.stats.npmi import Over, count_class_pairs, npmi_tables
 from gesta.stats.overlay import Overlay, merged, overlaid
 from gesta.stats.sources import Beside, is_release, rows_of
 from gesta.stats.yields import read_catalogue_column, retention, shares_of
-from gesta.tables import StageSummary, whole_file, write_json
+from gesta.tables import StageSummary, read_table, table_path, whole_file, write_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +33,10 @@ class Asked:
     """What is to be made besides the counts.
 
     Args:
-        npmi_with: Kinetics csv files with the clip classes of the videos whose boxes are counted.
+        npmi_with: files of clips, of any format, with the classes of the videos whose boxes are counted.
         npmi_over: what a draw of NPMI is; see `gesta.stats.npmi`.
         top: partners of each class in the tables of NPMI.
-        later: a later list of the same dataset (Kinetics csv): which clips does it still name?
+        later: a later list of the same dataset, or a work folder with the videos at hand: which clips are still there?
         catalogue: a csv with `video_id` and `column`; None = no shares.
         column: the catalogue's column to take shares of.
     """
@@ -103,12 +103,14 @@ def _more(rows: Rows, asked: Asked, *, name: str) -> Mapping[str, pl.DataFrame]:
     """The tables that need another file beside the rows."""
     tables: dict[str, pl.DataFrame] = {}
     if asked.later is not None:
-        tables["retention"] = retention(rows.clips, read_kinetics_csv(asked.later)["video_id"], name=name)
+        # Where there are boxes only, what stays or goes is a video.
+        then = rows.clips if len(rows.clips) else rows.boxes.with_columns(clip_id="video_id")
+        tables["retention"] = retention(then, _video_ids(asked.later), name=name)
     if asked.catalogue is not None:
         ids = pl.concat([rows.clips["video_id"].unique(), rows.boxes["video_id"].unique()])
         tables[f"videos_by_{asked.column}"] = shares_of(ids, read_catalogue_column(asked.catalogue, asked.column))
     if asked.npmi_with and len(rows.boxes):
-        clips = pl.concat([read_kinetics_csv(path) for path in asked.npmi_with]).rename({"label": "clip_class"})
+        clips = pl.concat([_classes_of_clips(path) for path in asked.npmi_with])
         classes = clips["clip_class"].drop_nulls().unique().sort()
         seen = rows.names.join(rows.boxes.select("class_id").unique(), on="class_id", how="semi").sort("class_id")
         counts = count_class_pairs(
@@ -116,6 +118,24 @@ def _more(rows: Rows, asked: Asked, *, name: str) -> Mapping[str, pl.DataFrame]:
         )  # fmt: skip
         tables |= npmi_tables(counts, clip_classes=classes, box_classes=seen["name"], top=asked.top)
     return tables
+
+
+def _video_ids(path: Path) -> pl.Series:
+    """Ids of the videos that a list names or that a work folder holds."""
+    if table_path(path, "videos").is_file():
+        return read_table(path, "videos")["video_id"]
+    found = rows_of(path)
+    return pl.concat([found.clips["video_id"].unique(), found.boxes["video_id"].unique()])
+
+
+def _classes_of_clips(path: Path) -> pl.DataFrame:
+    """The clips of a file with the names of their classes: `video_id`, `start_us`, `end_us`, `clip_class`."""
+    columns = ["video_id", "start_us", "end_us", "clip_class"]
+    if format_of(path) == "kinetics":
+        return read_kinetics_csv(path).rename({"label": "clip_class"}).select(columns)
+    found = read_annotations(path)
+    names = found.label_map.select("class_id", pl.col("name").alias("clip_class"))
+    return found.clips.join(names, on="class_id", how="left").select(columns)
 
 
 def stats_of(target: Path, *, label_map: Path | None = None) -> Stats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 
 import polars as pl
@@ -22,6 +23,7 @@ from gesta.stats import (
     stats_text,
     write_stats,
 )
+from gesta.tables import read_table
 
 
 @pytest.fixture
@@ -112,6 +114,16 @@ def test_kinetics_lists_are_matched_by_name(tmp_path: Path) -> None:
     assert overlay.stats["old-new"].totals["num_videos"] == 3
 
 
+def test_what_is_at_hand_of_a_list(tmp_path: Path) -> None:
+    write_work = runpy.run_path(str(Path(__file__).parents[1] / "release" / "tables_by_hand.py"))["write_work"]
+    work = write_work(tmp_path / "work")
+    there = read_table(work, "videos")["video_id"][:2].to_list()
+    listed = tmp_path / "list.csv"
+    listed.write_text("youtube_id,time_start,time_end\n" + "".join(f"{i},0,10\n" for i in [*there, "gone", "lost"]))
+    stats = stats_of_targets(named_targets([listed]), asked=Asked(later=work))
+    assert stats.tables["retention"].rows() == [("list", "all", 4, 2, 0.5)]
+
+
 def test_names_that_cannot_be_are_refused(ava: Path, kinetics: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="1 names for 2 targets"):
         named_targets([ava, kinetics], ["A"])
@@ -150,6 +162,15 @@ def test_everything_asked_for_is_written(tmp_path: Path, ava: Path, kinetics: Pa
     listed = stats_of_targets(named_targets([lists["clips"]]), asked=Asked(later=lists["later"]))
     assert listed.tables["retention"].rows() == [("clips", "val", 2, 1, 0.5), ("clips", "all", 2, 1, 0.5)]
     assert "npmi" in stats_text(stats)
+    # The clip classes may come in another format, and what is left of a csv of boxes is counted in videos.
+    clip = {"label": "eat", "segment": [0.0, 10.0]}
+    (tmp_path / "clips.json").write_text(
+        json.dumps({"k": {"annotations": clip, "subset": "val", "duration": 10.0, "url": ""}})
+    )
+    asked = Asked(npmi_with=(tmp_path / "clips.json",), later=tmp_path / "clips.json")
+    other = stats_of_targets(named_targets([kinetics]), asked=asked)
+    assert other.tables["npmi_of_clip_classes"].select("clip_class", "box_class").rows() == [("eat", "class 8")]
+    assert other.tables["retention"].rows() == [("kin", "all", 2, 1, 0.5)]
     assert "clips still there" in stats_text(listed)  # type: ignore[arg-type]
 
 
