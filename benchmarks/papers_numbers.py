@@ -212,7 +212,7 @@ def npmi_beside(data: Path) -> dict[str, Any]:
         values_XY = npmi(counts)
         place = {name: i for i, name in enumerate(clip_classes)}, {name: i for i, name in enumerate(names["name"])}
         tables = npmi_tables(counts, clip_classes=clip_classes, box_classes=names["name"])
-        pairs, num_same, num_all = [], 0, 0
+        pairs, num_same, num_all, firsts = [], 0, 0, {"ava_kinetics_table_2": 0, "ava_kinetics_table_3": 0}
         for table, mine, other in (
             ("ava_kinetics_table_2", "clip_class", "box_class"),
             ("ava_kinetics_table_3", "box_class", "clip_class"),
@@ -225,6 +225,7 @@ def npmi_beside(data: Path) -> dict[str, Any]:
                 theirs = printed.filter(pl.col(mine) == name)
                 num_same += len(set(top[other]) & set(theirs[other]))
                 num_all += len(theirs)
+                firsts[table] += int(top[other].head(1).to_list() == theirs[other].head(1).to_list())
                 lines.append(
                     {
                         mine.replace("_", " "): name,
@@ -248,6 +249,7 @@ def npmi_beside(data: Path) -> dict[str, Any]:
                 "mean difference": round(float((here - paper).mean()), 3),
                 "mean distance": round(float(np.abs(here - paper).mean()), 3),
                 "correlation": round(float(np.corrcoef(paper, here)[0, 1]), 3),
+                "same first partner, table 2 and 3": " and ".join(f"{number} of 15" for number in firsts.values()),
                 "of the printed partners, also here among the three best": f"{num_same} of {num_all}",
             }
         )
@@ -539,9 +541,8 @@ _SECTIONS = (
     (
         "AVA-Kinetics, sections 2.1 to 2.5 and figures 3 to 5",
         "findings",
-        "The mean of AVA, 1.5 boxes a key-frame, is met only when key-frames that no line of the csv names "
-        "count too: a "
-        "further sign that the paper counts them.",
+        "The four films meet AVA's mean of 1.5 boxes a key-frame only when key-frames that no line of the csv names "
+        "count too (without them it is 1.72): a further sign that the paper counts them.",
     ),
     (
         "AVA-Kinetics, figures 2 and 3: samples and videos per class",
