@@ -96,9 +96,9 @@ def learnt_change(
 ) -> ClassChange:
     """The renumbering under which each class of the detections best finds persons of one labelled class.
 
-    Each pair of a class of the detections and a labelled class is scored as if the one were the other: its AP
-    above what a random order gets, times the root of the number of persons. Of all ways to give every class another
-    one, that of the highest sum is taken. It fits what it is learnt from, so it must be tried on other key-frames.
+    Each pair of a class of the detections and a labelled class is scored as if the one were the other: its AP above
+    what a random order gets. Of all ways to give every class another one, that of the highest sum is taken. It fits
+    what it is learnt from, so it must be tried on other key-frames.
 
     Args:
         groundtruth: rows of some key-frames.
@@ -113,15 +113,13 @@ def learnt_change(
         return AS_THEY_ARE
     class_N = rows["class_id"].to_numpy()
     prevalence_C = labels_PC.mean(axis=0)
-    # A class of three persons is ordered well by chance now and then; one of three hundred is not.
-    weight_C = np.sqrt(labels_PC.sum(axis=0))
     lift_FC = np.zeros((len(found), len(known)))
     for f, class_id in enumerate(found):
         ours = np.flatnonzero(class_N == class_id)
         order = ours[np.argsort(-rows["score"].to_numpy()[ours], kind="stable")]
-        lift_FC[f] = (_ap_as_each(person_N[order], labels_PC) - prevalence_C) * weight_C
+        lift_FC[f] = _ap_as_each(person_N[order], labels_PC) - prevalence_C
     new_id = {found[f]: known[c] for f, c in _assigned(lift_FC) if lift_FC[f, c] > 0}
-    commonest = sorted(new_id.items(), key=lambda pair: -weight_C[known.index(pair[1])])
+    commonest = sorted(new_id.items(), key=lambda pair: -prevalence_C[known.index(pair[1])])
     shown = ", ".join(f"{old} is {new}" for old, new in commonest[:8] if old != new) or "no class moves"
     # Classes that nothing is learnt of must not stay where others moved to.
     unplaced = {class_id: -1 - class_id for class_id in found if class_id not in new_id}

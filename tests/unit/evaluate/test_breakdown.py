@@ -33,6 +33,14 @@ def test_a_wrong_action_of_a_person_takes_the_label_that_nobody_found():
     }  # fmt: skip
 
 
+def test_a_repaired_action_stands_where_its_score_puts_it():
+    truth = rows((1, A, 2, 1.0), (2, A, 2, 1.0))
+    # Class 2: right at 0.9, repaired at 0.7, on nothing at 0.5.
+    found = rows((1, A, 2, 0.9), (2, A, 3, 0.7), (2, FAR, 2, 0.5))
+    result = error_breakdown(truth, found, class_ids=[2, 3])
+    assert {cost.kind: cost.mean_ap for cost in result.costs}["classification"] == 1.0
+
+
 def test_a_wrong_action_of_a_person_whose_labels_are_found_is_left_out():
     truth = rows((1, A, 1, 1.0), (2, A, 2, 1.0))
     found = rows((1, A, 1, 0.9), (1, A, 2, 0.8), (2, A, 2, 0.7))

@@ -80,6 +80,12 @@ def test_a_second_prediction_of_a_class_and_video_is_wrong():
     assert (result.hit_at_k, result.class_ids) == (1.0, (2,))
 
 
+def test_of_equal_scores_the_later_prediction_comes_first():
+    truth = labels(("a", 2), ("b", 5)).rename({"clip_id": "video_id"})
+    found = scores(("a", 2, 0.9), ("b", 2, 0.9)).rename({"clip_id": "video_id"})
+    assert activitynet_scores(truth, found).average_precision.tolist() == [0.5, 0.0]
+
+
 def test_what_cannot_be_scored_is_said():
     with pytest.raises(BadInput, match=r"labels \(1,\) and guesses \(2,\)"):
         confusion_matrix(np.array([0]), np.array([0, 1]), num_classes=2)

@@ -6,6 +6,7 @@ import pytest
 
 from gesta.evaluate.diagnosis import diagnose
 from gesta.evaluate.frame_map import frame_map
+from gesta.evaluate.repair_keys import id_repair
 from gesta.formats import read_label_map
 from gesta.schema import BadInput
 
@@ -227,6 +228,14 @@ def test_ground_truth_that_is_wrong_by_itself(case):
     assert (none.mean_ap, none.findings[0].problem) == (0.0, "there are no detections")
     with pytest.raises(BadInput, match="no column score"):
         diagnose(truth, found.drop("score"), class_ids=CLASS_IDS)
+
+
+def test_an_id_that_could_be_either_of_two_is_left_alone():
+    wanted = pl.Series(["aB", "Ab", "cd"])
+    assert id_repair(wanted, pl.Series(["ab", "cd"])) is None
+    found = id_repair(wanted, pl.Series(["ab", "CD"]))
+    assert found.apply(pl.DataFrame({"video_id": ["ab", "CD", "x"]}))["video_id"].to_list() == ["ab", "cd", "x"]
+    assert "0 of 3 ground-truth videos" in found.evidence[0]
 
 
 def test_files_that_have_nothing_in_common_end_in_a_diagnosis(case):

@@ -53,6 +53,12 @@ def test_a_model_that_finds_more_is_above_in_nearly_every_draw():
     assert swapped.share_a_above == 0.0
 
 
+def test_draws_equal_to_the_estimate_are_half_below_it():
+    # A half of the draws gives the estimate itself, a quarter less and a quarter more: there is no bias to correct.
+    result = map_intervals(TRUTH, rows(("a", 1, 0.9)), class_ids=[1], num_resamples=800, level=0.3, method="bca")
+    assert (result.mean_ap.low, result.mean_ap.high) == (0.5, 0.5)
+
+
 def test_progress_adds_up_to_the_draws():
     told = []
     map_intervals(TRUTH, rows(("a", 1, 0.9)), class_ids=[1], num_resamples=3 * BLOCK + 5, on_rows=told.append)
