@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from gesta.formats import folder_metadata
 from gesta.formats.annotations import (
     BOX_COLUMNS,
     CLIP_COLUMNS,
@@ -146,6 +147,17 @@ def test_columns_of_another_type_and_missing_files_are_named(tmp_path: Path) -> 
     touch(tmp_path, "train/metadata.csv")
     with pytest.raises(BadInput, match=r"there is metadata in \.csv and in \.parquet\. Keep one kind"):
         read_video_folder(tmp_path)
+
+
+def test_a_parquet_file_that_stops_its_decoder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "metadata.parquet"
+    pl.DataFrame({"file_name": ["a.mp4", "b.mp4"] * 20, "label": ["x", None] * 20}).write_parquet(path)
+    path.write_bytes(path.read_bytes()[:-8] + b"\xff\xff\xff\x7fPAR1")
+    with pytest.raises(BadInput, match=r"metadata\.parquet: cannot be read as Parquet \(.*\)\. Write it again"):
+        read_video_folder(path)
+    monkeypatch.setattr(folder_metadata, "_DECODE", "import os; os.abort()")
+    with pytest.raises(BadInput, match=r"cannot be read as Parquet \(the decoder broke off\)"):
+        read_video_folder(path)
 
 
 REFUSED: dict[str, tuple[Annotations, str]] = {
