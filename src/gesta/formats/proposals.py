@@ -20,8 +20,10 @@ Kept: key-frames, boxes, scores, the order of key-frames and of the boxes in eac
 `is_interpolated`, splits and what is known of videos, and in the pickle the order among rows of different key-frames
 that stand mixed. Boxes with an action are refused, as this format has no place for it.
 
-Source: facebookresearch/SlowFast and open-mmlab/mmaction2 4d6c9347, `mmaction/datasets/ava_dataset.py` (the key is
-`"video,%04d"`; arrays of 4 and of 5 columns are both accepted); MCG-NJU/MultiSports a29e291, README, "Download Person
+MMAction2 wants corners within 0 and 1 and stops at an array without rows: leave key-frames that show nobody out for it.
+
+Source: open-mmlab/mmaction2 4d6c9347, `mmaction/datasets/ava_dataset.py` (the key is `"video,%04d"`; arrays of 4 and
+of 5 columns are both accepted); MCG-NJU/MultiSports a29e291, README, "Download Person
 Boxes" (frame numbers start from 1).
 """
 
