@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -203,6 +203,8 @@ def write_stats(
         BadInput: the folder cannot be written.
         MissingExtra: pictures were asked for and matplotlib is not installed.
     """
+    # Looked for before anything is written.
+    draw = _drawer() if pictures else None
     folder = out if out is not None else _default_out(target)
     tables = stats.tables
     try:
@@ -211,7 +213,7 @@ def write_stats(
             with whole_file(folder / f"{name}.csv") as temporary:
                 frame.write_csv(temporary)
         write_json(folder / "stats.json", stats.as_json())
-        drawn = _drawn(stats, folder) if pictures else ()
+        drawn = draw(stats, folder) if draw is not None else ()
     except OSError as error:
         raise BadInput(
             f"cannot be written ({error.strerror})", where=folder, mend="Name another folder: --out"
@@ -222,10 +224,10 @@ def write_stats(
     return StageSummary(stage="stats", kept=int(num_counted), outputs=outputs, numbers=totals)
 
 
-def _drawn(stats: Stats | Overlay, folder: Path) -> tuple[Path, ...]:
+def _drawer() -> Callable[[Stats | Overlay, Path], tuple[Path, ...]]:
     from gesta.stats.pictures import draw_all
 
-    return draw_all(stats, folder)
+    return draw_all
 
 
 def _default_out(target: Path) -> Path:

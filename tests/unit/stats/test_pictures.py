@@ -120,6 +120,7 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.delitem(sys.modules, "gesta.stats.pictures", raising=False)
     with pytest.raises(MissingExtra, match=r"pip install 'gesta\[stats\]'"):
         write_stats(stats, tmp_path, out=tmp_path, pictures=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_counting_does_not_load_matplotlib() -> None:
