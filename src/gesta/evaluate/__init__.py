@@ -15,7 +15,7 @@ from gesta.evaluate.heaps import Boxes
 from gesta.evaluate.protocols import PROTOCOLS
 from gesta.evaluate.stage import read_detections, release_at, run_evaluate
 from gesta.evaluate.top_k import top_k
-from gesta.evaluate.tube_files import read_tubes, score_tubes, scored_part, tube_score_json
+from gesta.evaluate.tube_files import read_tubes, score_tubes, scored_part, tube_score_json, tube_score_text
 from gesta.evaluate.tube_linking import tubes_of_detections
 from gesta.evaluate.video_map import VideoMap, tube_rows, video_map
 
@@ -23,5 +23,5 @@ __all__ = [
     "PROTOCOLS", "Boxes", "FrameMap", "Score", "VideoMap", "chance_map", "evaluate_csv", "frame_map",
     "frame_map_arrays", "frame_map_of", "frame_maps", "outcomes", "protocols_of", "read_detections", "read_tubes",
     "release_at", "run_evaluate", "score_ava", "score_json", "score_tubes", "scored_part", "thresholds", "top_k",
-    "tube_rows", "tube_score_json", "tubes_of_detections", "video_map",
+    "tube_rows", "tube_score_json", "tube_score_text", "tubes_of_detections", "video_map",
 ]  # fmt: skip

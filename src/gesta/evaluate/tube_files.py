@@ -120,5 +120,23 @@ def tube_score_json(result: VideoMap, label_map: pl.DataFrame) -> Json:
     }  # fmt: skip
 
 
+def tube_score_text(result: VideoMap, label_map: pl.DataFrame) -> str:
+    """The result for people: mAP at each threshold in percent, and each class at 0.5 where that was scored."""
+    lines = [f"video mAP, {result.definition}: {result.num_groundtruth_C.sum():,} labelled tubes, "
+             f"{result.num_detections_C.sum():,} detected"]  # fmt: skip
+    lines += [f"  at {iou:.2f}       {100 * mean:6.2f}" for iou, mean in zip(result.iou, result.mean_ap_T, strict=True)]
+    if set(IOU_50_TO_95) <= set(result.iou):
+        lines.append(f"  at 0.50:0.95  {100 * result.mean_over():6.2f}")
+    if 0.5 in result.iou:
+        names = dict(label_map.select("class_id", "name").iter_rows())
+        lines.append("AP at 0.50 by class (tubes labelled, detected)")
+        for i, class_id in enumerate(result.class_ids):
+            area = result.of_class(class_id, iou=0.5)
+            shown = "     -" if np.isnan(area) else f"{100 * area:6.2f}"
+            counts = f"{result.num_groundtruth_C[i]:,}, {result.num_detections_C[i]:,}"
+            lines.append(f"  {shown}  {names.get(class_id) or class_id} ({counts})")
+    return "\n".join(lines)
+
+
 def _value(number: float) -> float | None:
     return None if np.isnan(number) else float(number)

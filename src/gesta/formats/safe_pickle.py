@@ -16,7 +16,7 @@ Read are protocols 0 to 5, written by Python 2 (its byte strings are read as lat
 Arrays of objects, records, dates and complex numbers are refused; so are keys that are no number or text, as hashing a
 deeply nested tuple can crash Python itself.
 
-Source: Python's `pickletools` for what each instruction means, and for what numpy 1 and 2 write under each protocol. The
+Source: Python's `pickletools` for what each instruction means, and for what numpy 1 and 2 write by each protocol. The
 machine is ours: with the standard library's reader, whatever its `find_class` admits, a file of 7 bytes can ask for
 gigabytes (`LONG_BINPUT`), and one of 100 bytes can keep it busy for hours (hashing a tuple of 2^40 leaves as a key).
 """

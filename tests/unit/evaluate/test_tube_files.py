@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from gesta.evaluate.tube_files import read_tubes, score_tubes, scored_part, tube_score_json
+from gesta.evaluate.tube_files import read_tubes, score_tubes, scored_part, tube_score_json, tube_score_text
 from gesta.formats.action_tubes import read_action_tubes
 from gesta.formats.annotations import Annotations
 from gesta.formats.tube_detections import TUBE_COLUMNS, write_tube_detections
@@ -69,6 +69,16 @@ def test_what_machines_get(groundtruth: Annotations, tmp_path: Path) -> None:
     assert value["AP"]["0.75"] == {"football shoot": 0.5}
     assert (value["num_groundtruth_tubes"], value["num_detected_tubes"]) == (2, 1)
     assert value["definition"] == "multisports"
+
+
+def test_what_people_get(groundtruth: Annotations, tmp_path: Path) -> None:
+    (tmp_path / "frames.pkl").write_bytes(pickle.dumps(np.array(frames_of(1, 0, 1, 20, 0.9))))
+    tubes = read_tubes(tmp_path / "frames.pkl", groundtruth, definition="act")
+    text = tube_score_text(score_tubes(groundtruth, tubes), groundtruth.label_map).splitlines()
+    assert text[0] == "video mAP, act: 3 labelled tubes, 1 detected"
+    assert text[1] == "  at 0.20        25.00"
+    assert text[12] == "  at 0.50:0.95   25.00"
+    assert text[-2:] == ["   50.00  football shoot (2, 1)", "    0.00  basketball save (1, 0)"]
 
 
 def test_mismatches_are_said(groundtruth: Annotations, tmp_path: Path) -> None:
