@@ -268,12 +268,14 @@ def _read_results(
     for number, value in enumerate(results):
         place = f"{where}.result[{number}]"
         result = object_of(value, where=place)
-        content = object_of(result.get("value", {}), where=f"{place}.value")
+        # Relations between regions have no value.
+        content = object_of({} if result.get("value") is None else result["value"], where=f"{place}.value")
         given_kind = result.get("type")
         kind = given_kind if isinstance(given_kind, str) else ""
         given_id = result.get("id")
         region_id = str(given_id) if isinstance(given_id, str | int) else f"#{number}"
-        score = _score(result.get("score", overall), is_guess=is_guess, where=f"{place}.score")
+        own = result.get("score")
+        score = _score(overall if own is None else own, is_guess=is_guess, where=f"{place}.score")
         if isinstance(content.get("sequence"), list):
             region = _region(content, video=video, region_id=region_id, score=score, where=f"{place}.value")
             found.regions.append(region)

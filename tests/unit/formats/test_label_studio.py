@@ -125,7 +125,8 @@ def test_one_annotation_of_a_task_counts(tmp_path: Path):
 
 def test_predictions_are_guesses_with_scores(tmp_path: Path):
     sure = {**region(entry(1, 2, enabled=False), region_id="b"), "score": 0.5}
-    guess = {"score": 0.25, "result": [region(entry(1, 1, enabled=False)), sure]}
+    unsure = {**region(entry(1, 1, enabled=False)), "score": None}
+    guess = {"score": 0.25, "result": [unsure, sure, {"type": "relation", "from_id": "b", "to_id": "a", "value": None}]}
     bare = {"result": [{"type": "choices", "value": {"choices": ["a"]}}]}
     only = {"data": {"video": "v.mp4"}, "predictions": [guess, bare]}
     found = read(tmp_path, only)
