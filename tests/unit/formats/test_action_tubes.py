@@ -202,7 +202,10 @@ def test_the_corrected_annotations_of_ucf101_24(tmp_path: Path) -> None:
     for value, split in [
         (corrected(label=2), None),
         ({"db": corrected(), "trainvideos": [], "classes": ["Basketball", "Biking"]}, "test"),
-        ({"db": corrected(), "trainvideos": ["Biking/v_1"], "classes": ["Basketball", "Biking"]}, "train"),
+        (
+            {"db": corrected(), "trainvideos": ["Biking/v_1", "Biking/gone"], "classes": ["Basketball", "Biking"]},
+            "train",
+        ),
     ]:
         assert format_of(dumped(tmp_path, value)) == "action-tubes"
         read = read_action_tubes(dumped(tmp_path, value))
