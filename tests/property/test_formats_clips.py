@@ -96,6 +96,7 @@ def kinetics_json_like(draw: st.DrawFn) -> Annotations:
 
 
 @given(rows=kinetics_json_like(), crlf=st.booleans())
+@settings(max_examples=50)
 def test_kinetics_json_survives(*, rows: Annotations, crlf: bool) -> None:
     back = round_trip(lambda path: write_kinetics_json(path, rows), read_kinetics_json, name="k.json", crlf=crlf)
     assert_same(back, rows)
@@ -129,12 +130,14 @@ def activitynet_like(draw: st.DrawFn, *, scored: bool) -> Annotations:
 
 
 @given(rows=activitynet_like(scored=False), crlf=st.booleans())
+@settings(max_examples=50)
 def test_activitynet_survives_with_ids_and_categories(*, rows: Annotations, crlf: bool) -> None:
     back = round_trip(lambda path: write_activitynet(path, rows), read_activitynet, name="a.json", crlf=crlf)
     assert_same(back, rows)
 
 
 @given(rows=activitynet_like(scored=True), crlf=st.booleans())
+@settings(max_examples=50)
 def test_activitynet_predictions_survive(*, rows: Annotations, crlf: bool) -> None:
     def write(path: Path) -> None:
         write_activitynet_predictions(path, rows)
@@ -143,6 +146,7 @@ def test_activitynet_predictions_survive(*, rows: Annotations, crlf: bool) -> No
 
 
 @given(rows=activitynet_like(scored=False))
+@settings(max_examples=50)
 def test_a_label_map_in_the_context_gives_the_ids(rows: Annotations) -> None:
     context = Context(label_map=rows.label_map)
     bare = Annotations(videos=rows.videos, clips=rows.clips)
@@ -218,6 +222,7 @@ def test_path_labels_survive(*, data: st.DataObject, layout: Any, crlf: bool, se
         max_size=5,
     )
 )
+@settings(max_examples=50)
 def test_kinetics_clip_files_keep_their_times(rows: list[tuple[str, int]]) -> None:
     clips = [
         {"video_id": video_id, "start_us": start * 1_000_000, "end_us": (start + 10) * 1_000_000, "class_id": 3}
@@ -310,7 +315,7 @@ def fiftyone_like(draw: st.DrawFn, *, in_frames: bool) -> Annotations:
 
 @pytest.mark.parametrize("times", ["timestamps", "frames"])
 @given(data=st.data(), crlf=st.booleans())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_fiftyone_labels_survive(*, data: st.DataObject, times: Any, crlf: bool) -> None:
     rows = data.draw(fiftyone_like(in_frames=times == "frames"))
     context = rated(rows) if times == "frames" else Context()
