@@ -114,6 +114,7 @@ NEAR = st.lists(
 @settings(max_examples=150)
 @example(rows=[(0, 0.0, 0.0, 0.9, 1.0), (0, 0.0, 0.0, 0.93, 1.0), (1, 0.0, 0.0, 0.9, 1.0)])
 @example(rows=[(0, 1 / 30, 0.0, 1.0, 1.0), (0, 0.0, 0.0, 1.0, 1.0), (0, 2 / 30, 0.0, 1.0, 1.0)])
+@example(rows=[(0, 0.0, 0.0, 1.0, 1.0), (0, 2 / 30, 0.0, 1.0, 1.0)])
 def test_near_boxes_are_those_of_all_pairs(rows: list[tuple[float, ...]]) -> None:
     distinct = list(dict.fromkeys(rows))
     boxes_N4 = np.array([row[1:] for row in distinct]).reshape(-1, 4)

@@ -50,6 +50,9 @@ def lint_ava(source: Source, against: Against, *, is_scored: bool) -> tuple[pl.D
         *class_id_findings(rows, against.label_map, where=path, is_truth=not is_scored),
         *key_frame_findings(rows, against, where=path),
     ]
+    if against.label_map is None:
+        text = pl.format("the class id is {}", "class_id")
+        found += rows_found("class-not-positive", rows, pl.col("class_id") < 1, text, where=path)
     if is_scored:
         found += score_findings(rows, where=path, num_decimals=_num_decimals(keyed))
         found += cap_findings(rows, where=path)

@@ -134,16 +134,16 @@ def label_findings(rows: pl.DataFrame, label_map: pl.DataFrame, *, where: str | 
 def class_id_findings(
     rows: pl.DataFrame, label_map: pl.DataFrame | None, *, where: str | Path, is_truth: bool = True
 ) -> list[Finding]:
-    """Class ids (`line`, `class_id`) that are not in the label map, or 0 or less; and classes that no row uses.
+    """Class ids (`line`, `class_id`) that are not in the label map, and classes that no row uses.
 
     Args:
-        label_map: None = the ids are only looked at by themselves.
+        label_map: None, or one without a class = nothing is known of the classes.
         is_truth: whether classes without a row are worth a note; of detections they are not.
     """
     named = rows.drop_nulls("class_id")
     text = pl.format("the class id is {}", "class_id")
     if label_map is None or not label_map.height:
-        return rows_found("class-not-positive", named, pl.col("class_id") < 1, text, where=where)
+        return []
     known = label_map["class_id"].to_list()
     is_left_out = pl.lit(frozenset(known) == _AVA_60) & pl.col("class_id").is_between(1, 80)
     unknown = named.filter(~pl.col("class_id").is_in(known))

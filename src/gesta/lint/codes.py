@@ -201,7 +201,7 @@ CODES: Mapping[str, Code] = {
     ),
     "class-not-positive": Code(
         "error",
-        "A class id is 0 or less.",
+        "A class id of a file in AVA's layout, or of a label map, is 0 or less.",
         "AVA's ids begin at 1: ids from 0 are shifted by one, and every score is 0.",
         "Add 1 to every id, if the file was written from 0",
     ),

@@ -36,6 +36,8 @@ def lint_label_map(source: Source) -> tuple[pl.DataFrame, list[Finding]]:
     else:
         rows = [(line, line, text.strip()) for line, text in texts if text.strip()]
         classes, found = pl.DataFrame(rows, schema=_CLASS, orient="row"), []
+    text = pl.format("{} has the id {}", shown("name"), "class_id")
+    found += rows_found("class-not-positive", classes, pl.col("class_id") < 1, text, where=source.path)
     return classes, found + map_findings(classes, where=source.path)
 
 
@@ -93,13 +95,6 @@ def map_findings(classes: pl.DataFrame, *, where: str | Path) -> list[Finding]:
     found = [
         *rows_found("map-id-twice", by_id, again, text_id, where=where),
         *rows_found("map-name-twice", by_name, ~pl.col("name").is_first_distinct(), text_name, where=where),
-        *rows_found(
-            "class-not-positive",
-            classes,
-            pl.col("class_id") < 1,
-            pl.format("{} has the id {}", shown("name"), "class_id"),
-            where=where,
-        ),
         *spelling_findings(classes.select("line", pl.col("name").alias("label")), where=where),
     ]
     return found + _gaps(classes, where=where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,7 +138,11 @@ def lint_file(
         return FileLint(where=str(path), kind=kind or "empty", num_rows=0, findings=source.findings, seen=nothing)
     told = known or kind_of(path, source.lines)
     if told == "other":
-        return _lint_other(path, against=against, reader=reader, name=None)
+        other = _lint_other(path, against=against, reader=reader, name=None)
+        # Tabs are no accident in formats that cut at them.
+        is_cut_at_tabs = other.kind != "unknown"
+        texts = [one for one in source.findings if not (is_cut_at_tabs and one.code == "text-control")]
+        return dataclasses.replace(other, findings=(*texts, *other.findings))
     rows, found = _lint_lines(source, told, against)
     if not rows.height and not any(one.severity == "error" for one in (*source.findings, *found)):
         found += finding("file-empty", [(None, "below its header the file holds no row")], where=path)

@@ -121,7 +121,7 @@ CASES: dict[str, Case] = {
         edited("gt.csv", "filmBBBBBB2,0904", f"{FILM},0911"), line=5, options={"excluded": "excluded.csv"}
     ),
     "key-frame-outside-clip": case(edited("avak.csv", "11.000", "31.000"), line=1, options={"clips": "k_clips.csv"}),
-    "key-frame-near-end": case(edited("avak.csv", "11.000", "10.999"), line=1, options={"clips": "k_clips.csv"}),
+    "key-frame-near-end": case(edited("avak.csv", "11.000", "10.999999"), line=1, options={"clips": "k_clips.csv"}),
     "video-missing": case(edited("gt.csv", "filmBBBBBB2", "filmCCCCCC3"), line=5, options={"videos": "videos.txt"}),
     "time-outside-video": case(edited("avak.csv", "11.000", "100.000"), line=1, options={"videos": "table"}),
     "score-missing": case(edited("det.csv", ",0.812345", ""), line=2),
@@ -245,6 +245,11 @@ def test_clean_files_have_no_finding_at_all(corpus: Path) -> None:
     assert lint(corpus, lists, {}).findings == ()
     report = lint(corpus, ["avak.csv"], {"clips": "k_clips.csv", "videos": "table"})
     assert [one.code for one in report.findings] == ["person-none"]
+
+
+def test_a_label_map_from_0_is_found(corpus: Path) -> None:
+    (corpus / "map.pbtxt").write_text(CLEAN["map.pbtxt"].replace("label_id: 1", "label_id: 0"))
+    assert found_by(lint(corpus, ["map.pbtxt"], {}), "class-not-positive")[0].line == 1
 
 
 def test_kinds_are_told_from_the_lines(corpus: Path) -> None:

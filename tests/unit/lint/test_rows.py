@@ -94,6 +94,11 @@ def test_a_second_clip_of_ten_seconds_is_one_too_many() -> None:
     assert codes(annotations(clips=twice, label_map=NAMES.head(1))) == ["id-twice-in-class"]
 
 
+def test_formats_may_number_classes_from_0() -> None:
+    from_0 = pl.DataFrame({"class_id": [0, 1], "name": ["run", "jump"]})
+    assert codes(annotations(clips=clips(class_id=[0, 1]), label_map=from_0)) == []
+
+
 def test_a_whole_file_without_times_is_no_inverted_clip() -> None:
     assert codes(annotations(clips=clips(start_us=[None, None], end_us=[None, None]))) == []
 

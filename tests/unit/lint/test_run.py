@@ -31,7 +31,7 @@ def test_all_of_a_broken_file_is_found_in_one_run(tmp_path: Path) -> None:
         b"video_id,time,x1,y1,x2,y2,action,person\n"
         b"filmAAAAAA1,902,0.1,0.2,0.3,0.9,1,0\n"
         b"filmAAAAAA1,0:02,0.1,0.2,0.3,0.9,1,0\n"
-        b"film\xffAAAAA1,902,0.1,0.2,0.3,0.9,1,0\n"
+        b"film\xffAAAAAA1,902,0.1,0.2,0.3,0.9,1,0\n"
         b'"filmAAAAAA1,902,0.1,0.2,0.3,0.9,1,0\n'
         b"filmAAAAAA1,902,0.1,0.2,0.3,0.9\n"
         b",902,0.1,0.2,0.3,0.9,1,0\n"
@@ -121,11 +121,13 @@ def test_films_leak_by_the_names_of_the_files(tmp_path: Path) -> None:
     (tmp_path / "ava_file_names_trainval_v2.1.txt").write_text("filmAAAAAA1.mkv\n")
     (tmp_path / "ava_test_v2.2.txt").write_text("filmAAAAAA1\n")
     report = lint_targets(sorted(tmp_path.iterdir()))
-    assert [(Path(one.where).name, one.code) for one in report.findings if one.code.startswith("leak")] == [
-        ("ava_file_names_trainval_v2.1.txt", "leak-train"),
-        ("ava_train_v2.2.csv", "leak-train"),
-        ("ava_train_v2.2.csv", "leak-train"),
-        ("ava_val_v2.2.csv", "leak-val-test"),
+    leaks = [one for one in report.findings if one.code.startswith("leak")]
+    places = [(Path(one.where).name, one.code, Path(one.message.rsplit(" ", 1)[1]).name) for one in leaks]
+    assert sorted(places) == [
+        ("ava_file_names_trainval_v2.1.txt", "leak-train", "ava_test_v2.2.txt:1"),
+        ("ava_train_v2.2.csv", "leak-train", "ava_test_v2.2.txt:1"),
+        ("ava_train_v2.2.csv", "leak-train", "ava_val_v2.2.csv:1"),
+        ("ava_val_v2.2.csv", "leak-val-test", "ava_test_v2.2.txt:1"),
     ]
 
 
@@ -156,6 +158,14 @@ def test_a_kind_can_be_told(tmp_path: Path) -> None:
     found = {one.code: one.count for one in lint_file(path, kind="ava").findings}
     assert found == {"cell-odd": 2, "person-none": 1}
     assert "person_id is '1.0'" in gesta(path, "--as", "ava").stdout
+
+
+def test_what_ails_the_bytes_is_told_of_every_text_file(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_bytes(b"a.mp4 0\r\nb.mp4 1\r\n")
+    assert [one.code for one in lint_file(path).findings] == ["text-crlf"]
+    path.write_bytes(b"a,b,c\rd,e,f\r")
+    assert [one.code for one in lint_file(path).findings] == ["text-control", "file-unknown"]
 
 
 def test_headers_of_any_case_and_layouts_without_one(tmp_path: Path) -> None:
