@@ -198,7 +198,7 @@ def test_heaps_hold_what_heapq_holds_however_the_rows_are_cut(rows, data):
         elif score > expected[f][0][0]:
             heapq.heapreplace(expected[f], entry)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=3)))
-    found = empty_heaps(3)
+    found = empty_heaps(3, room=data.draw(st.sampled_from([0, 1, 40])))
     for low, high in zip([0, *cuts], [*cuts, len(rows)], strict=True):
         part = slice(low, high)
         piece = Boxes(

@@ -84,6 +84,7 @@ def claims_of(
     order: Order,
     first_F: Ints,
     ious: Sequence[float],
+    num_classes: int,
     is_float32: bool = False,
     with_boxes: bool = False,
 ) -> Claims:
@@ -95,6 +96,7 @@ def claims_of(
         order: the order that the heaps were filled with.
         first_F: [F]; key-frames follow each other by this number, and where it is `NEVER` they do not count.
         ious: overlaps that a right detection has at least, [T].
+        num_classes: how many class indices there are.
         is_float32: MMAction2's arithmetic: corners as float32, boxes without area kept, inverted ones refused.
         with_boxes: fill `row_K`, `best_K` and `iou_K`.
     Raises:
@@ -126,7 +128,8 @@ def claims_of(
         _claim(
             heaps.entries_K7, heaps.start_F, heaps.num_F, num_valid_F, out_F, labelled.start_F, labelled.class_M,
             labelled.corners_M4, labelled.row_M, thresholds_T, by_score, int(is_float32), claims.class_K,
-            claims.score_K, claims.right_TK, claims.row_K, claims.best_K, claims.iou_K, taken_TM, inverted_2, low, high,
+            claims.score_K, claims.right_TK, claims.row_K, claims.best_K, claims.iou_K, taken_TM, inverted_2,
+            num_classes, low, high,
         )  # fmt: skip
 
     in_threads(work, num_frames)
@@ -220,26 +223,22 @@ def _iou_float32(entries_K7: Floats, k: int, corners_M4: Floats, m: int) -> floa
 
 
 @numba.njit(cache=True, nogil=True)
-def _first_of_class(class_M: Codes, low: int, high: int, wanted: np.int32) -> int:
-    while low < high:
-        middle = (low + high) >> 1
-        if class_M[middle] < wanted:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+def _mark_classes(class_M: Codes, low: int, high: int, is_there: int, span_C2: Codes) -> None:
+    """Write where each class of the labelled boxes low .. high begins and ends, or take it out again."""
+    for m in range(low, high):
+        c = class_M[m]
+        if m == low or class_M[m - 1] != c:
+            span_C2[c, 0] = m * is_there
+        span_C2[c, 1] = (m + 1) * is_there
 
 
 @numba.njit(cache=True, nogil=True)
 def _best_box(
-    entries_K7: Floats, k: int, wanted: np.int32, class_M: Codes, corners_M4: Floats, row_M: Ints, low: int, high: int,
-    is_float32: int, inverted_2: Ints,
-) -> tuple[int, float]:  # fmt: skip
-    """The labelled box of the class, among low .. high, that the entry overlaps most, the first of equals; -1: none."""
+    entries_K7: Floats, k: int, corners_M4: Floats, row_M: Ints, low: int, high: int, is_float32: int, inverted_2: Ints
+) -> tuple[int, float]:
+    """The labelled box, among low .. high, that the entry overlaps most, the first of equals; -1: there is none."""
     best, most = -1, 0.0
-    for m in range(_first_of_class(class_M, low, high, wanted), high):
-        if class_M[m] != wanted:
-            break
+    for m in range(low, high):
         if corners_M4[m, 0] > corners_M4[m, 2] or corners_M4[m, 1] > corners_M4[m, 3]:
             inverted_2[1] = min(inverted_2[1], row_M[m])
         overlap = _iou_float32(entries_K7, k, corners_M4, m) if is_float32 else _iou(entries_K7, k, corners_M4, m)
@@ -254,10 +253,11 @@ def _claim(
     entries_K7: Floats, start_F: Ints, num_F: Ints, num_valid_F: Ints, out_F: Ints, box_start_F: Ints, class_M: Codes,
     corners_M4: Floats, row_M: Ints, thresholds_T: Floats, by_score: int, is_float32: int, class_K: Codes,
     score_K: Floats, right_TK: Bits, row_K: Ints, best_K: Ints, iou_K: Floats, taken_TM: Bits, inverted_2: Ints,
-    low: int, high: int,
+    num_classes: int, low: int, high: int,
 ) -> None:  # fmt: skip
     """Fill the claims of key-frames low .. high."""
     index_K = np.empty(1024, np.int64)
+    span_C2 = np.zeros((num_classes, 2), np.int32)
     for f in range(low, high):
         if num_valid_F[f] == 0:
             continue
@@ -269,18 +269,19 @@ def _claim(
         else:
             for i in range(num):
                 index_K[i] = start + i
-        boxes, boxes_end = box_start_F[f], box_start_F[f + 1]
+        _mark_classes(class_M, box_start_F[f], box_start_F[f + 1], 1, span_C2)
         out = out_F[f]
         for i in range(num):
             k = index_K[i]
             if not is_float32 and not (entries_K7[k, 3] < entries_K7[k, 5] and entries_K7[k, 2] < entries_K7[k, 4]):
                 continue
             c = np.int32(entries_K7[k, 1])
-            best, most = _best_box(
-                entries_K7, k, c, class_M, corners_M4, row_M, boxes, boxes_end, is_float32, inverted_2
-            )
             class_K[out], score_K[out] = c, entries_K7[k, 0]
-            if best >= 0:
+            best, most = -1, 0.0
+            if span_C2[c, 1] > 0:
+                best, most = _best_box(
+                    entries_K7, k, corners_M4, row_M, span_C2[c, 0], span_C2[c, 1], is_float32, inverted_2
+                )
                 for t in range(len(thresholds_T)):
                     if most >= thresholds_T[t] and not taken_TM[t, best]:
                         taken_TM[t, best] = 1
@@ -290,3 +291,4 @@ def _claim(
                 if best >= 0:
                     best_K[out], iou_K[out] = row_M[best], most
             out += 1
+        _mark_classes(class_M, box_start_F[f], box_start_F[f + 1], 0, span_C2)

@@ -75,7 +75,7 @@ def evaluate_csv(
     check_rows(truth, ["class_id"], ious=ious, what="ground truth", rules=rules)
     key_frames = key_frames_of(truth, truth.head(0), classes, rules=rules, excluded=excluded)
     labelled = boxes_of(truth, key_frames, classes, what="ground truth")
-    heaps = empty_heaps(len(key_frames))
+    heaps = empty_heaps(len(key_frames), room=rules.cap)
     for boxes in _batches(detections, key_frames, classes, rules=rules):
         heaps = pushed(heaps, boxes, cap=rules.cap, order=rules.order)
     try:

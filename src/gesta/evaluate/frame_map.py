@@ -248,7 +248,7 @@ def match(
     claims = claims_of(
         heaps, labelled_of(labelled_heaps, order=rules.groundtruth_order), order=rules.order,
         first_F=labelled_heaps.first_F if rules.counted == "boxed" else heaps.first_F, ious=ious,
-        is_float32=rules.is_float32, with_boxes=with_boxes,
+        num_classes=num_classes, is_float32=rules.is_float32, with_boxes=with_boxes,
     )  # fmt: skip
     is_counted_M = groundtruth.class_N >= 0
     if not rules.counts_excluded_boxes:

@@ -61,11 +61,14 @@ class Heaps:
     entries_K7: Floats
 
 
-def empty_heaps(num_frames: int) -> Heaps:
-    """Heaps of so many key-frames that hold nothing."""
+def empty_heaps(num_frames: int, *, room: int = 0) -> Heaps:
+    """Heaps of so many key-frames that hold nothing, with room for that many entries in each.
+
+    What needs more is moved when it comes; with room for all, rows pushed in many calls are never moved.
+    """
     return Heaps(
-        num_pushed=0, start_F=np.zeros(num_frames + 1, np.int64), num_F=np.zeros(num_frames, np.int64),
-        first_F=np.full(num_frames, NEVER, np.int64), entries_K7=np.empty((0, NUM_PARTS)),
+        num_pushed=0, start_F=np.arange(num_frames + 1, dtype=np.int64) * room, num_F=np.zeros(num_frames, np.int64),
+        first_F=np.full(num_frames, NEVER, np.int64), entries_K7=np.empty((num_frames * room, NUM_PARTS)),
     )  # fmt: skip
 
 
@@ -84,13 +87,16 @@ def pushed(heaps: Heaps, boxes: Boxes, *, cap: int, order: Order) -> Heaps:
     bound = cap if order == "heap" else 0
     if bound:
         np.minimum(room_F, bound, out=room_F)
-    start_F = np.zeros(num_frames + 1, np.int64)
-    np.cumsum(room_F, out=start_F[1:])
-    entries_K7 = np.empty((int(start_F[-1]), NUM_PARTS))
+    has_room = bool((room_F <= np.diff(heaps.start_F)).all())
+    start_F, entries_K7 = heaps.start_F, heaps.entries_K7
+    if not has_room:
+        start_F = np.concatenate([[0], np.cumsum(room_F)])
+        entries_K7 = np.empty((int(start_F[-1]), NUM_PARTS))
     is_heap = 1 if order == "heap" else 0
 
     def work(low: int, high: int) -> None:
-        _move(heaps.entries_K7, heaps.start_F, heaps.num_F, entries_K7, start_F, low, high)
+        if not has_room:
+            _move(heaps.entries_K7, heaps.start_F, heaps.num_F, entries_K7, start_F, low, high)
         _push(
             boxes.frame_N, boxes.class_N, boxes.corners_N4, boxes.score_N, heaps.num_pushed, bound, is_heap, entries_K7,
             start_F, heaps.num_F, heaps.first_F, low, high,

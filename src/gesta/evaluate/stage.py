@@ -14,7 +14,7 @@ import polars as pl
 from gesta.evaluate.frame_map import CORNERS, KEY, OFFICIAL_CAP, FrameMap, chance_map, frame_map
 from gesta.evaluate.top_k import top_k
 from gesta.formats import read_ava_csv
-from gesta.schema import BadInput, ClassScore, MissingTable, Reject, UnknownName
+from gesta.schema import ClassScore, MissingTable, Reject, UnknownName
 from gesta.tables import (
     Json,
     Provenance,
