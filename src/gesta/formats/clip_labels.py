@@ -17,7 +17,7 @@ from gesta.formats.annotations import (
     numbered_labels,
     shaped,
 )
-from gesta.schema import BadInput, Refused
+from gesta.schema import BadInput, BadRow, Refused
 
 PathIds = Literal["stem", "path", "kinetics"]
 """How a file's path becomes a video id: its last part without the ending, the whole path without the ending, or
@@ -44,14 +44,21 @@ def refuse_boxes(annotations: Annotations, *, path: Path, holds: str) -> None:
 
 
 def with_class_ids(
-    names: pl.Series, *, context: Context, path: Path, label_map: pl.DataFrame | None = None
+    names: pl.Series,
+    *,
+    context: Context,
+    path: Path,
+    label_map: pl.DataFrame | None = None,
+    lines: pl.Series | None = None,
 ) -> tuple[pl.Series, pl.DataFrame]:
     """The id of each name (null of null) and the label map that says so.
 
     The map is that of `context` where it has one, else `label_map`, else the names numbered (`numbered_labels`).
+    `lines`: of each name in the file, so that an error names the first with a class that is not in the map.
 
     Raises:
         BadInput: a name is not in the map, or there for two ids.
+        BadRow: a name is not in the map, and `lines` are given.
     """
     known = context.label_map if context.label_map is not None else label_map
     used = numbered_labels(names) if known is None else shaped(known, LABEL_MAP_COLUMNS)
@@ -59,11 +66,12 @@ def with_class_ids(
     found = used.filter(pl.col("name").is_in(asked.implode()))
     missing = asked.filter(~asked.is_in(found["name"].implode()))
     if len(missing):
-        raise BadInput(
-            f"the label map has no class {missing[0]!r}" + (f", nor {len(missing) - 1} others" * (len(missing) > 1)),
-            where=path,
-            mend="Give the label map that belongs to this file (--label-map), or none",
-        )
+        problem = f"the label map has no class {missing[0]!r}"
+        problem += f", nor {len(missing) - 1} others" * (len(missing) > 1)
+        mend = "Give the label map that belongs to this file (--label-map), or none"
+        if lines is not None:
+            raise BadRow(problem, path=path, line=int(lines.filter(names == missing[0])[0]), mend=mend)
+        raise BadInput(problem, where=path, mend=mend)
     double = found.filter(pl.col("name").is_duplicated())
     if double.height:
         ids = double.filter(pl.col("name") == double["name"][0])["class_id"].to_list()

@@ -100,11 +100,11 @@ def read_kinetics(path: Path, *, context: Context = Context()) -> Annotations:
     """The clips of a Kinetics csv; ids are those of the context's label map, else the labels are numbered.
 
     Raises:
-        BadInput: there is no such file, it cannot be read, or the context's label map lacks a class.
-        BadRow: a line is not what it must be.
+        BadInput: there is no such file, it cannot be read, or the context's label map has a name twice.
+        BadRow: a line is not what it must be, or the context's label map lacks its class.
     """
     rows = read_kinetics_csv(path)
-    ids, label_map = with_class_ids(rows["label"], context=context, path=path)
+    ids, label_map = with_class_ids(rows["label"], context=context, path=path, lines=rows["line"])
     clips = shaped(rows.with_columns(ids.alias("class_id")), CLIP_COLUMNS)
     return Annotations(videos=_named(rows), clips=clips, label_map=label_map)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from gesta.formats import annotation_format_of, read_kinetics_csv, write_kinetics_csv
+from gesta.formats import Context, annotation_format_of, read_annotations, read_kinetics_csv, write_kinetics_csv
 from gesta.schema import BadInput, BadRow
 
 FILES = [
@@ -118,3 +118,13 @@ def test_rows_with_and_without_a_label_do_not_share_a_file(tmp_path: Path) -> No
     rows = pl.DataFrame({"label": ["a", None], "video_id": ["v", "w"], "start_us": [0, 0], "end_us": [1, 1]})
     with pytest.raises(BadInput, match=r"k\.csv: 1 rows have no label, the others do\. Write two files"):
         write_kinetics_csv(tmp_path / "k.csv", rows)
+
+
+def test_a_class_that_the_label_map_lacks_is_named_with_its_first_line(tmp_path: Path) -> None:
+    path = tmp_path / "val.csv"
+    path.write_text("label,youtube_id,time_start,time_end,split\nclap,a,0,10,val\n\nwave,b,0,10,val\nwave,c,0,10,val\n")
+    context = Context(label_map=pl.DataFrame({"class_id": [1], "name": ["clap"]}))
+    with pytest.raises(
+        BadRow, match=r"val\.csv:4: the label map has no class 'wave'\. Give the label map that belongs"
+    ):
+        read_annotations(path, format_name="kinetics", context=context)
