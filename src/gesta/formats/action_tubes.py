@@ -266,7 +266,8 @@ def _checked(tube: object, *, what: str, path: Path) -> npt.NDArray[np.float64]:
     if not isinstance(tube, np.ndarray) or tube.dtype.kind not in "iuf" or tube.ndim != 2 or tube.shape[1] < 5:
         shape = f"an array of shape {tube.shape}" if isinstance(tube, np.ndarray) else f"a {type(tube).__name__}"
         raise BadInput(f"{what} is {shape}", where=path, mend=want)
-    rows_K5 = tube[:, :5].astype(np.float64)
+    with np.errstate(invalid="ignore"):  # widening a signalling NaN warns; it is refused below
+        rows_K5 = tube[:, :5].astype(np.float64)
     frames_K = rows_K5[:, 0]
     if not len(rows_K5) or not np.isfinite(rows_K5).all():
         raise BadInput(f"{what} is empty or holds a number that is not finite", where=path, mend=want)

@@ -132,12 +132,14 @@ def _refuse_repeated(num_rows: int, *, path: Path) -> None:
 def _frames(value: Plain, *, videos: Sequence[str], path: Path) -> pl.DataFrame:
     if isinstance(value, list) and all(isinstance(row, np.ndarray) and row.shape == (8,) for row in value):
         _refuse_repeated(len(value), path=path)
-        value = np.array(value) if value else np.empty((0, 8))
+        with np.errstate(invalid="ignore"):  # widening a signalling NaN warns; it is refused below
+            value = np.array(value) if value else np.empty((0, 8))
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf" or value.ndim != 2 or value.shape[1] != 8:
         raise BadInput(
             "holds neither tubes nor detections on frames", where=path, mend=f"{_WANT_TUBES}, or {_WANT_FRAMES[5:]}"
         )
-    rows_N8 = value.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        rows_N8 = value.astype(np.float64)
     if not np.isfinite(rows_N8).all():
         raise BadInput("holds a number that is not finite", where=path, mend=_WANT_FRAMES)
     _refuse_frames(rows_N8[:, 1], where=path)

@@ -121,6 +121,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"gttubes": {V: {1: [np.zeros((2, 4))]}}}, r"an array of shape \(2, 4\)"),
     ({"gttubes": {V: {1: [np.zeros((0, 5))]}}}, "is empty or holds a number that is not finite"),
     ({"gttubes": {V: {1: [tube(1, 1, 0, 0, 1, np.nan)]}}}, "not finite"),
+    ({"gttubes": {V: {1: [np.full((1, 5), 0x7F800001, "u4").view("f4")]}}}, "not finite"),  # a NaN that signals
     ({"gttubes": {V: {1: [tube(0, 2, 0, 0, 1, 1)]}}}, "has a frame that is none"),
     ({"gttubes": {V: {1: [np.array([[1.5, 0, 0, 1, 1]])]}}}, "has a frame that is none"),
     ({"gttubes": {V: {1: [tube(3, 2, 0, 0, 1, 1)[::-1]]}}}, "frame that is none|not in order"),

@@ -58,6 +58,14 @@ def test_frames(tmp_path: Path, *, as_list: bool) -> None:
     assert read_tube_detections(dumped(tmp_path, []), videos=VIDEOS)[0].is_empty()
 
 
+@pytest.mark.parametrize("as_list", [True, False])
+def test_a_signalling_nan_on_a_frame_is_refused_without_a_warning(tmp_path: Path, *, as_list: bool) -> None:
+    rows = np.full((1, 8), 0x7F800001, "u4").view("f4")
+    value = [np.zeros(8), rows[0]] if as_list else rows
+    with pytest.raises(BadInput, match=r"found\.pkl: holds a number that is not finite"):
+        read_tube_detections(dumped(tmp_path, value), videos=VIDEOS)
+
+
 FRAME = [1.0, 3, 7, 0.5, 10, 20, 30, 40.5]
 BROKEN: list[tuple[object, str]] = [
     ({"0": []}, "a key is '0', want the number of a label"),
