@@ -193,7 +193,7 @@ def read_sidecar(path: Path) -> Mapping[str, Any] | None:
     """The sidecar of a table file, or None where the table has none or a broken one (it is not finished)."""
     try:
         value = json.loads(sidecar_path(path).read_bytes())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError, RecursionError):  # ValueError: no JSON, not UTF-8, or endless digits
         return None
     return value if isinstance(value, dict) else None
 

@@ -70,8 +70,9 @@ def test_a_stage_is_current_only_with_the_same_arguments(tmp_path: Path, made: P
     path = write_table(tmp_path / "clips.parquet", "clips", frame_of("clips", CLIPS), made_by=made)
     assert is_current(path, made)
     assert not is_current(path, made_by("mine", arguments={"clip_s": 4.0}, inputs={"videos": "0" * 64}))
-    sidecar_path(path).write_text("{broken")
-    assert not is_current(path, made)
+    for broken in (b"{broken", b"\x80", b"[" * 100_000, b"9" * 5000):
+        sidecar_path(path).write_bytes(broken)
+        assert not is_current(path, made)
 
 
 def test_a_wrong_type_names_column_expected_and_found(tmp_path: Path) -> None:
