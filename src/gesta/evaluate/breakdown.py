@@ -31,7 +31,9 @@ wrong detection left out) and `false negatives` (every labelled box that is not 
 Where a repair takes away all ground truth of a class, its AP is 1 if no wrong detection is left, else 0.
 
 Source: Bolya et al., TIDE: A General Toolbox for Identifying Object Detection Errors (ECCV 2020), sections 2.2 to 2.4
-(thresholds 0.5 and 0.1, oracles, special errors); the order of questions and the classification repair are ours.
+(thresholds 0.5 and 0.1, oracles, special errors), and its program, dbolya/tide at 49a5d2a4, `tidecv/quantify.py`; the
+order of questions and the classification repair are ours. Where every box has one label and stands alone, the counts
+are TIDE's.
 """
 
 from __future__ import annotations
