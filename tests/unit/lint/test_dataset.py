@@ -51,6 +51,15 @@ def test_what_the_line_writes_is_clean(work: Path) -> None:
     assert report.files[0][2] > 100
 
 
+def test_the_files_that_a_release_exports_have_no_error(work: Path) -> None:
+    run_release(work)
+    release = work / "releases" / "1.0.0"
+    files = [*sorted(release.glob("*_*.csv")), *sorted(release.glob("*.pbtxt")), *sorted(release.glob("coco_*.json"))]
+    report = lint_targets(files)
+    assert len(report.files) >= 11
+    assert [one for one in report.findings if one.severity == "error"] == []
+
+
 EDITS: dict[str, tuple[str, Callable[[pl.DataFrame], pl.DataFrame]]] = {
     "clip-unknown": ("kept", lambda t: t.with_columns(where_first("clip_id", "nowhere"))),
     "class-unknown": ("kept", lambda t: t.with_columns(where_first("class_id", 99))),
