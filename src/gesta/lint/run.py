@@ -129,7 +129,7 @@ def lint_file(
     against = against or Against()
     if path.is_dir():
         raise BadInput("this is a folder", where=path, mend="Name a file in it")
-    known = next((name for name in KINDS if name == kind), None)
+    known = _kind_by_line(kind)
     if known is None and (kind is not None or is_other_by_name(path)):
         return _lint_other(path, against=against, reader=reader, name=kind)
     source = read_source(path)
@@ -137,6 +137,9 @@ def lint_file(
         nothing = pl.DataFrame(schema=SEEN)
         return FileLint(where=str(path), kind=kind or "empty", num_rows=0, findings=source.findings, seen=nothing)
     told = known or kind_of(path, source.lines)
+    if told == "other":
+        # Too few lines are alike to tell by most of them; the first one may tell.
+        told = _kind_by_line(_format_or_none(path)) or told
     if told == "other":
         other = _lint_other(path, against=against, reader=reader, name=None)
         # Tabs are no accident in formats that cut at them.
@@ -153,6 +156,19 @@ def lint_file(
         findings=(*source.findings, *found),
         seen=_seen(rows, told, path=path),
     )
+
+
+def _kind_by_line(name: str | None) -> Kind | None:
+    """The kind whose lines are checked one by one, of that name or of the format of that name."""
+    plain = "ava" if name == "ava-kinetics" else name
+    return next((kind for kind in KINDS if kind == plain), None)
+
+
+def _format_or_none(path: Path) -> str | None:
+    try:
+        return format_of(path)
+    except BadInput:
+        return None
 
 
 def _lint_lines(source: Source, kind: Kind, against: Against) -> tuple[pl.DataFrame, list[Finding]]:

@@ -168,6 +168,13 @@ def test_what_ails_the_bytes_is_told_of_every_text_file(tmp_path: Path) -> None:
     assert [one.code for one in lint_file(path).findings] == ["text-control", "file-unknown"]
 
 
+def test_a_file_of_one_broken_line_is_what_its_line_looks_like(tmp_path: Path) -> None:
+    path = tmp_path / "gt.csv"
+    path.write_text("filmAAAAAA1,902,left\n")
+    assert [(one.code, one.line) for one in lint_file(path).findings] == [("columns-wrong", 1)]
+    assert [one.code for one in lint_file(path, kind="ava-kinetics").findings] == ["columns-wrong"]
+
+
 def test_headers_of_any_case_and_layouts_without_one(tmp_path: Path) -> None:
     path = tmp_path / "k.csv"
     path.write_text("Label,YouTube_ID,time_start,time_end,split\nrun,aaaaaaaaa01,9,5,val\n")
