@@ -60,8 +60,8 @@ def check_frame(table: str, frame: pl.DataFrame, *, where: str | Path) -> pl.Dat
     Integer columns of other widths and all-null columns are cast; nothing else is.
 
     Raises:
-        WrongSchema: a column is missing, unknown, of another type, or null where it may not be; the message names
-            the column, what was expected and what was found.
+        WrongSchema: a column is missing, unknown, of another type, null where it may not be, or holds a number beyond
+            64 bits; the message names the column, what was expected and what was found.
     """
     kind = table_kind(table)
     wanted = {column.name: column for column in kind.columns}
@@ -92,6 +92,13 @@ def check_frame(table: str, frame: pl.DataFrame, *, where: str | Path) -> pl.Dat
                 f"column {name!r} of table {table!r}: expected a value in every row, found "
                 f"{frame[name].null_count()} nulls, the first in row {frame[name].is_null().arg_max()}",
                 where=where,
+                mend="Write the table again with the verb that makes it",
+            )
+        if castable and frame[name].cast(column.dtype, strict=False).null_count() > frame[name].null_count():
+            raise WrongSchema(
+                f"column {name!r} of table {table!r}: expected {column.dtype}, found a {found} beyond it",
+                where=where,
+                mend="Write the table again with the verb that makes it",
             )
     return frame.select([pl.col(name).cast(column.dtype) for name, column in wanted.items()])
 
@@ -171,7 +178,7 @@ def read_table(path: Path, table: str) -> pl.DataFrame:
             raise BadInput(
                 f"no way to read a table from {file.suffix!r}", where=file, mend=f"Use {', '.join(SUFFIXES)}"
             )
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(
             f"cannot be read as a table ({first_line})", where=file, mend="Delete it and run its verb again"
@@ -183,7 +190,7 @@ def _check_version(kind: TableKind, file: Path) -> None:
     sidecar = read_sidecar(file)
     if sidecar is not None and sidecar.get("schema_version") != kind.version:
         raise WrongSchema(
-            f"table {kind.name!r} has schema version {sidecar.get('schema_version')}, expected {kind.version}",
+            f"table {kind.name!r} has schema version {sidecar.get('schema_version')!r}, expected {kind.version}",
             where=file,
             mend=f"Run `gesta {kind.verb}` again with this gesta",
         )

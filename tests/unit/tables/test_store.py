@@ -98,8 +98,28 @@ def test_a_null_where_none_may_be_names_column_and_row(tmp_path: Path) -> None:
     frame = frame_of("clips", CLIPS).with_columns(video_id=pl.Series(["v", None]))
     frame.write_parquet(tmp_path / "clips.parquet")
     with pytest.raises(
-        WrongSchema, match=r"'video_id' of table 'clips': expected a value.*1 nulls, the first in row 1"
+        WrongSchema, match=r"'video_id' of table 'clips': expected a value.*1 nulls, the first in row 1. Write the"
     ):
+        read_table(tmp_path, "clips")
+
+
+@pytest.mark.parametrize("dtype", [pl.UInt64, pl.Int128])
+def test_a_number_that_int64_does_not_hold_is_refused(dtype: type[pl.DataType], tmp_path: Path) -> None:
+    wide = frame_of("clips", CLIPS).with_columns(pl.col("end_us").cast(dtype))
+    wide.write_parquet(tmp_path / "clips.parquet")
+    assert read_table(tmp_path, "clips").schema["end_us"] == pl.Int64
+    wide.with_columns(pl.lit(2**63, dtype=dtype).alias("end_us")).write_parquet(tmp_path / "clips.parquet")
+    with pytest.raises(WrongSchema, match=r"'end_us' of table 'clips': expected Int64, found a U?Int[0-9]+ beyond it"):
+        read_table(tmp_path, "clips")
+
+
+def test_a_decoder_that_gives_up_is_an_error_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def give_up(_: Path) -> pl.DataFrame:
+        raise pl.exceptions.PanicException("assertion failed")
+
+    frame_of("clips", CLIPS).write_parquet(tmp_path / "clips.parquet")
+    monkeypatch.setattr(pl, "read_parquet", give_up)
+    with pytest.raises(BadInput, match=r"clips\.parquet: cannot be read as a table \(assertion failed\)"):
         read_table(tmp_path, "clips")
 
 
