@@ -10,7 +10,7 @@ import polars as pl
 
 from gesta.cli.options import Decorator
 from gesta.formats import FORMATS, VIDEO_COLUMNS, Annotations, Context, read_label_map
-from gesta.formats.annotations import shaped
+from gesta.formats.annotations import PathIds, shaped
 from gesta.schema import BadInput
 from gesta.tables import Json, read_table, table_path
 
@@ -24,6 +24,13 @@ videos_option: Decorator = click.option(
     "--videos", type=_PATH,
     help="Frame sizes and rates: a work folder, its videos table, or a folder of video files that is then probed.",
 )  # fmt: skip
+ids_option: Decorator = click.option(
+    "--ids", type=click.Choice(["stem", "path", "kinetics"]), default="stem", show_default=True,
+    help="How lists of files name videos: file name, whole path, or Kinetics' ID_START_END.",
+)  # fmt: skip
+split_number_option: Decorator = click.option(
+    "--split-number", type=click.IntRange(min=1), default=1, show_default=True, help="Which split of a file of tubes."
+)
 part_option: Decorator = click.option(
     "--part", type=click.Choice(["clips", "boxes"]), help="Only these labels, for formats that hold no others."
 )
@@ -39,8 +46,8 @@ def _print_formats(ctx: click.Context) -> None:
     ctx.exit()
 
 
-def context_of(*, label_map: Path | None, videos: Path | None) -> Context:
-    """The label map and the videos that were named.
+def context_of(*, label_map: Path | None, videos: Path | None, ids: PathIds = "stem", split_number: int = 1) -> Context:
+    """The label map and the videos that were named, and how files are to be read.
 
     Raises:
         BadInput: a file cannot be read, or a folder holds no video.
@@ -48,6 +55,8 @@ def context_of(*, label_map: Path | None, videos: Path | None) -> Context:
     return Context(
         label_map=None if label_map is None else read_label_map(label_map),
         videos=None if videos is None else _videos_at(videos),
+        ids=ids,
+        split_number=split_number,
     )
 
 

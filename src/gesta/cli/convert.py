@@ -9,14 +9,17 @@ import click
 from gesta.cli.annotation_options import (
     context_of,
     counts,
+    ids_option,
     label_map_option,
     list_option,
     only,
     part_option,
+    split_number_option,
     videos_option,
 )
 from gesta.cli.options import finish_json, json_option
-from gesta.formats import FORMATS, format_named, format_of
+from gesta.formats import FORMATS, format_named, format_of, writer_named
+from gesta.formats.annotations import PathIds
 from gesta.schema import Refused
 
 
@@ -29,6 +32,8 @@ from gesta.schema import Refused
 @click.option("--to", "target_format", type=click.Choice(list(FORMATS)), required=True, help="Format of TARGET.")
 @label_map_option
 @videos_option
+@ids_option
+@split_number_option
 @part_option
 @click.option("--force", is_flag=True, help="Write over a TARGET that is there.")
 @list_option
@@ -41,6 +46,8 @@ def command(
     target_format: str,
     label_map: Path | None,
     videos: Path | None,
+    ids: PathIds,
+    split_number: int,
     part: str | None,
     force: bool,
     as_json: bool,
@@ -59,10 +66,11 @@ def command(
     """
     if target.exists() and not force and (target.is_file() or any(target.iterdir())):
         raise Refused("there is something here already", where=target, mend="Name another target, or give --force")
+    write = writer_named(target_format)
     name = source_format or format_of(source)
-    context = context_of(label_map=label_map, videos=videos)
+    context = context_of(label_map=label_map, videos=videos, ids=ids, split_number=split_number)
     annotations = only(format_named(name).read(source, context=context), part)
-    format_named(target_format).write(target, annotations, context=context)
+    write(target, annotations, context=context)
     numbers = counts(annotations)
     if as_json:
         return finish_json({"from": name, "to": target_format, "written": str(target), **numbers})

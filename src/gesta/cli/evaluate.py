@@ -15,7 +15,7 @@ from gesta.evaluate import release_at, run_evaluate
 from gesta.schema import BadInput
 from gesta.tables import StageSummary
 
-OF_FILES = ("ava", "clips", "diagnose")
+OF_FILES = ("ava", "video", "clips", "diagnose")
 """Subcommands that score files; each lives in `gesta.cli.evaluate_<name>`."""
 
 
@@ -48,6 +48,7 @@ def command() -> None:
     Example:
       gesta evaluate work --model work/model/model.pt --split test
       gesta evaluate ava --groundtruth ava_val_v2.2.csv --detections detections.csv --protocol all
+      gesta evaluate video --groundtruth UCF101v2-GT.pkl --detections tubes.pkl --split test
       gesta evaluate clips --groundtruth labels.csv --scores scores.csv
       gesta evaluate diagnose --groundtruth ava_val_v2.2.csv --detections detections.csv
     """

@@ -8,7 +8,7 @@ import click
 
 from gesta.cli.annotation_options import counts, list_option, only, part_option
 from gesta.cli.options import finish_json, json_option
-from gesta.formats import FORMATS, Context, format_named
+from gesta.formats import FORMATS, Context, writer_named
 from gesta.schema import Refused
 
 
@@ -38,8 +38,9 @@ def command(
 
     if target.exists() and not force and (target.is_file() or any(target.iterdir())):
         raise Refused("there is something here already", where=target, mend="Name another target, or give --force")
+    write = writer_named(target_format)
     annotations = only(annotations_of(work, split=split), part)
-    format_named(target_format).write(target, annotations, context=Context())
+    write(target, annotations, context=Context())
     numbers = counts(annotations)
     if as_json:
         return finish_json({"to": target_format, "written": str(target), **numbers})

@@ -23,14 +23,15 @@ from gesta.cli.options import dry_run_option, finish, json_option
 @click.option("--name", default="dataset", show_default=True, help="Of the dataset, for its card.")
 @click.option("--licence", default="unknown", show_default=True, help="Of the annotations, for the card: cc-by-4.0 …")
 @click.option("--citation", default="", help="BibTeX for the card.  [default: an entry made from name and version]")
+@click.option("--published", default="", help="Day of publication for the Croissant card, as 2026-05-17.")
 @click.option("--verify", type=click.Path(file_okay=False, exists=True, path_type=Path), help="Check this release.")
 @dry_run_option
 @json_option
 def command(
     work: Path | None, version: str, out: Path | None, fractions: tuple[float, float, float], seed: int, name: str,
-    licence: str, citation: str, verify: Path | None, dry_run: bool, as_json: bool,
+    licence: str, citation: str, published: str, verify: Path | None, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Turn kept clips into a release: splits, tables, AVA and Kinetics files, manifest and card.
+    """Turn kept clips into a release: splits, tables, files in the world's formats, manifest and cards.
 
     Splits keep a video, and all footage found to be the same, in one part, and spread each class over the parts. A
     release is written whole and never changes: the same content again is "already done", other content wants another
@@ -56,8 +57,9 @@ def command(
         _show_plan(plan_release(work, fractions=fractions, seed=seed).counts, as_json=as_json)
         return
     summary = run_release(
-        work, version=version, out=out, fractions=fractions, seed=seed, name=name, licence=licence, citation=citation
-    )
+        work, version=version, out=out, fractions=fractions, seed=seed, name=name, licence=licence, citation=citation,
+        published=published,
+    )  # fmt: skip
     finish(summary, as_json=as_json)
 
 

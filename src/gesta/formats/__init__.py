@@ -14,7 +14,7 @@ from gesta.formats.ava import (
     write_included_timestamps,
 )
 from gesta.formats.ava_classes import ava_label_map
-from gesta.formats.catalogue import FORMATS, Format, format_named, read_annotations
+from gesta.formats.catalogue import FORMATS, Format, format_named, read_annotations, writer_named
 from gesta.formats.kinetics import KINETICS_COLUMNS, read_kinetics_csv, write_kinetics_csv
 from gesta.formats.label_map import merge_label_maps, read_label_map, write_label_map
 from gesta.formats.sniff import annotation_format_of, format_of
@@ -25,5 +25,5 @@ __all__ = [
     "merge_label_maps", "read_annotations", "read_ava_csv", "read_excluded_timestamps", "read_included_timestamps",
     "read_kinetics_csv", "read_label_map", "scan_ava_blocks", "write_ava_csv", "write_ava_kinetics_csv",
     "write_detections_csv", "write_excluded_timestamps", "write_included_timestamps", "write_kinetics_csv",
-    "write_label_map",
+    "write_label_map", "writer_named",
 ]  # fmt: skip

@@ -74,18 +74,20 @@ _MAX_CLASSES = 100_000
 """Source: ours. Ids of a class are places in a list; no data set has more classes."""
 
 
-def read_action_tubes(path: Path, *, context: Context = Context(), split: int = 1) -> Annotations:
+def read_action_tubes(path: Path, *, context: Context = Context(), split: int | None = None) -> Annotations:
     """The tubes of all videos of a pickle, one row a box.
 
     Args:
         path: of the pickle.
         context: `videos` gives frame rates, and sizes of videos that the file does not have.
-        split: which of the data set's splits fills `split`, from 1 (JHMDB has 3, the others 1).
+        split: which of the data set's splits fills `split`, from 1 (JHMDB has 3, the others 1);
+            None = as `context` says.
     Raises:
         BadInput: the file cannot be read, is no pickle of such a dict or names something to run, a part of it is not
             what it must be, a tube's label, frame or box is none, there is no such split, or a frame rate or size is
             not known.
     """
+    split = split or context.split_number
     parts = _parts(read_pickle(path), path=path)
     names = [
         _text(name, where=f"{path}: labels[{i}]") for i, name in enumerate(_listed(parts["labels"], "labels", path))

@@ -8,8 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import polars as pl
+
+PathIds = Literal["stem", "path", "kinetics"]
+"""How a file's path becomes a video id: its last part without the ending, the whole path without the ending, or
+Kinetics' name of a clip file, `<id>_<start>_<end>` in whole seconds, which says the clip's times too."""
 
 VIDEO_COLUMNS: dict[str, pl.DataType] = {
     "video_id": pl.String(), "path": pl.String(), "split": pl.String(), "width_px": pl.Int64(), "height_px": pl.Int64(),
@@ -69,11 +74,14 @@ class Context:
     """What a reader or writer may need beside the file.
 
     `label_map` gives names to ids (columns of `LABEL_MAP_COLUMNS`). `videos` gives frame sizes and rates
-    (`VIDEO_COLUMNS`, matched by `video_id`) to formats that count pixels or frames and do not say them.
+    (`VIDEO_COLUMNS`, matched by `video_id`) to formats that count pixels or frames and do not say them. `ids` is how
+    lists of files name videos, `split_number` which of several splits a file of tubes is read for.
     """
 
     label_map: pl.DataFrame | None = None
     videos: pl.DataFrame | None = None
+    ids: PathIds = "stem"
+    split_number: int = 1
 
 
 def numbered_labels(names: pl.Series) -> pl.DataFrame:

@@ -10,6 +10,7 @@ from gesta.formats import (
     action_tubes,
     activitynet,
     coco_vid,
+    croissant_read,
     cvat,
     cvat_write,
     fiftyone_temporal,
@@ -25,7 +26,7 @@ from gesta.formats import (
 )
 from gesta.formats.annotations import Annotations, Context
 from gesta.formats.sniff import format_of
-from gesta.schema import UnknownName
+from gesta.schema import BadInput, UnknownName
 
 Part = Literal["videos", "clips", "boxes", "label_map"]
 
@@ -51,7 +52,8 @@ class Format:
     what: str
     holds: tuple[Part, ...]
     read: Reader
-    write: Writer
+    write: Writer | None
+    """None where it is not written from annotations alone."""
     ending: str
     """Of its files; empty for a folder."""
 
@@ -129,6 +131,10 @@ FORMATS: dict[str, Format] = {
         what="label map: pbtxt in both dialects, or a name a line", holds=("label_map",), ending=".pbtxt",
         read=flat_files.read_classes, write=flat_files.write_classes,
     ),
+    "croissant": Format(
+        what="Croissant card of a gesta release", holds=("videos", "clips", "boxes", "label_map"), ending=".json",
+        read=croissant_read.read_croissant_annotations, write=None,
+    ),
 }  # fmt: skip
 """By the name that `--from` and `--to` take."""
 
@@ -156,3 +162,16 @@ def format_named(name: str) -> Format:
     if name not in FORMATS:
         raise UnknownName(what="format", name=name, choices=FORMATS)
     return FORMATS[name]
+
+
+def writer_named(name: str) -> Writer:
+    """What writes the format of that name.
+
+    Raises:
+        UnknownName: there is none.
+        BadInput: it is not written from annotations alone.
+    """
+    write = format_named(name).write
+    if write is None:
+        raise BadInput(f"{name} is not written from annotations alone", mend="`gesta release` writes it")
+    return write

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import polars as pl
 
@@ -14,14 +13,11 @@ from gesta.formats.annotations import (
     VIDEO_COLUMNS,
     Annotations,
     Context,
+    PathIds,
     numbered_labels,
     shaped,
 )
 from gesta.schema import BadInput, BadRow, Refused
-
-PathIds = Literal["stem", "path", "kinetics"]
-"""How a file's path becomes a video id: its last part without the ending, the whole path without the ending, or
-Kinetics' name of a clip file, `<id>_<start>_<end>` in whole seconds, which says the clip's times too."""
 
 _ENDING = r"\.[A-Za-z0-9]{1,5}$"
 _KINETICS = r"^(?:.*/)?([^/]+)_([0-9]{6,9})_([0-9]{6,9})$"

@@ -58,18 +58,19 @@ SPLIT_NAMES = {"0": "unused", "1": "train", "2": "test"}
 _NUMBER_OF = {name: number for number, name in SPLIT_NAMES.items()}
 
 
-def read_hmdb51(path: Path, *, context: Context = Context(), ids: PathIds = "stem") -> Annotations:
+def read_hmdb51(path: Path, *, context: Context = Context(), ids: PathIds | None = None) -> Annotations:
     """The videos and clips of HMDB-51 split files, by split and class, in each file's order.
 
     Args:
         path: the folder of the files, or one of them.
         context: its label map gives the class ids; without one the names are numbered.
-        ids: how a path becomes a video id.
+        ids: how a path becomes a video id; None = as `context` says.
     Raises:
         BadInput: there is no such file or none in the folder, one cannot be read, two paths give one id, or a class
             is not in the context's label map.
         BadRow: a line is not UTF-8, or no file name and 0, 1 or 2.
     """
+    ids = ids or context.ids
     files = split_files_in(path) if path.is_dir() else [path]
     if not files:
         raise BadInput("there is no <class>_test_splitN.txt here", where=path, mend="Name their folder")

@@ -84,7 +84,7 @@ def read_path_labels(
     separator: str = " ",
     multi_label: bool = False,
     label_shift: int | None = None,
-    ids: PathIds = "stem",
+    ids: PathIds | None = None,
 ) -> Annotations:
     """The videos and clips of a list, a clip a label, in its order.
 
@@ -94,11 +94,12 @@ def read_path_labels(
         separator: one character.
         multi_label: whether a line may have several labels.
         label_shift: added to each label; None = 1 where the context's label map counts 1, 2, 3 ..., else 0.
-        ids: how a path becomes a video id.
+        ids: how a path becomes a video id; None = as `context` says.
     Raises:
         BadInput: there is no such file, it cannot be read, two paths give one id, or a frame rate is missing.
         BadRow: a line is not UTF-8, has another number of columns, or a number is none.
     """
+    ids = ids or context.ids
     lines = _split_lines(path, layout=layout, separator=separator, multi_label=multi_label)
     named = named_by_path(
         lines["path"], ids=ids, has_ending=layout == "videos", path=path, lines=lines["line"]

@@ -37,6 +37,7 @@ def annotation_format_of(path: Path) -> Literal["kinetics", "ava"]:
 
 
 _KEYS = {
+    "@context": "croissant",
     "database": "activitynet",
     "results": "activitynet-predictions",
     "images": "coco-vid",
@@ -80,7 +81,10 @@ def _unknown(path: Path) -> BadInput:
 
 
 def _format_of_folder(folder: Path) -> str:
-    names = sorted(entry.name for entry in folder.iterdir())
+    try:
+        names = sorted(entry.name for entry in folder.iterdir())
+    except OSError as error:
+        raise BadInput(f"cannot be listed ({error.strerror})", where=folder, mend="Name another folder") from error
     if any(name.startswith(("trainlist", "testlist", "classInd")) for name in names):
         return "ucf101"
     if any("_test_split" in name for name in names):
@@ -95,7 +99,8 @@ def _format_of_json(path: Path) -> str:
     if not isinstance(value, dict):
         raise _unknown(path)
     found = next((name for key, name in _KEYS.items() if key in value), None)
-    if found is None and any(isinstance(entry, dict) and "annotations" in entry for entry in value.values()):
+    entries = [entry for entry in value.values() if isinstance(entry, dict)]
+    if found is None and any("annotations" in entry or {"subset", "url"} <= set(entry) for entry in entries):
         return "kinetics-json"
     if found is None:
         raise _unknown(path)

@@ -69,19 +69,20 @@ _LIST = re.compile(r"(train|test)list([0-9]{1,3})\.txt\Z")
 _SPLIT = re.compile(r"(train|test)([0-9]{1,3})?\Z")
 
 
-def read_ucf101(path: Path, *, context: Context = Context(), ids: PathIds = "stem") -> Annotations:
+def read_ucf101(path: Path, *, context: Context = Context(), ids: PathIds | None = None) -> Annotations:
     """The videos and clips of UCF-101 lists, training before test within a split, in the lists' order.
 
     Class ids are those of the context's label map, else of `classInd.txt`, else the class names are numbered.
 
     Args:
         path: the folder of the lists, or one list.
-        ids: how a path becomes a video id.
+        ids: how a path becomes a video id; None = as `context` says.
     Raises:
         BadInput: there is no such file or no list in the folder, one cannot be read, two paths give one id, or a
             class is not in the label map.
         BadRow: a line is not UTF-8 or not what it must be, or a label is not that of the folder's class.
     """
+    ids = ids or context.ids
     folder = path if path.is_dir() else path.parent
     files = lists_in(folder) if path.is_dir() else [path]
     if not files:

@@ -78,7 +78,7 @@ _SPLIT = r"(?:train|training|validation|valid|dev|val|test|testing|eval|evaluati
 _RENAMED = {"validate": "validation"}
 
 
-def read_video_folder(path: Path, *, context: Context = Context(), ids: PathIds = "stem") -> Annotations:
+def read_video_folder(path: Path, *, context: Context = Context(), ids: PathIds | None = None) -> Annotations:
     """The videos and clips of a VideoFolder, by path or in the order of its metadata.
 
     Args:
@@ -90,6 +90,7 @@ def read_video_folder(path: Path, *, context: Context = Context(), ids: PathIds 
             has two names, or a class is not in the context's label map.
         BadRow: a row of the metadata is not what it must be.
     """
+    ids = ids or context.ids
     root = path if path.is_dir() else path.parent
     metadata, videos = _files_in(root) if path.is_dir() else ([path.name], [])
     if metadata:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from gesta.cli.main import main
-from gesta.formats import FORMATS, Annotations, Context, format_of, read_annotations, read_ava_csv
+from gesta.formats import FORMATS, Annotations, Context, format_of, read_annotations, read_ava_csv, writer_named
 from gesta.formats.annotations import BOX_COLUMNS, CLIP_COLUMNS, LABEL_MAP_COLUMNS, VIDEO_COLUMNS, shaped
 from gesta.release import annotations_of
 from gesta.tables import made_by, table_path, write_table
@@ -66,16 +66,16 @@ SAMPLE_OF = {
 
 
 def test_every_format_has_a_sample():
-    assert set(SAMPLE_OF) == set(FORMATS)
+    assert set(SAMPLE_OF) == {name for name, one in FORMATS.items() if one.write is not None}
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", SAMPLE_OF)
 def test_what_is_written_is_recognised_and_says_the_same(tmp_path, name):
     sample = SAMPLES[SAMPLE_OF[name]]
     # A CVAT file holds one video; two make a folder.
     path = tmp_path / f"file{FORMATS[name].ending if name != 'cvat' else ''}"
     context = Context(label_map=LABEL_MAP, videos=VIDEOS)
-    FORMATS[name].write(path, sample, context=context)
+    writer_named(name)(path, sample, context=context)
     assert format_of(path) == ("ava" if name == "ava-kinetics" else name)
     found = read_annotations(path, context=context)
     key = ["video_id", "timestamp_us", "person_id", "class_id"]
@@ -103,8 +103,8 @@ def files(tmp_path):
     )  # fmt: skip
     write_table(tmp_path / "work/videos.parquet", "videos", videos, made_by=made)
     write_table(tmp_path / "work/label_map.parquet", "label_map", LABEL_MAP, made_by=made)
-    FORMATS["ava"].write(tmp_path / "val.csv", SAMPLES["boxes"], context=Context())
-    FORMATS["label-map"].write(tmp_path / "map.pbtxt", SAMPLES["classes"], context=Context())
+    writer_named("ava")(tmp_path / "val.csv", SAMPLES["boxes"], context=Context())
+    writer_named("label-map")(tmp_path / "map.pbtxt", SAMPLES["classes"], context=Context())
     return tmp_path
 
 
@@ -166,3 +166,22 @@ def test_a_work_folder_is_exported(files):
     assert annotations_of(work).videos["fps_num"].to_list() == [25, 25]
     unsplit = run("export", work, files / "o.csv", "--to", "kinetics", "--split", "test")
     assert "there are no splits here" in unsplit.output
+
+
+def test_a_card_is_written_with_its_release_only(files):
+    result = run(
+        "convert", files / "val.csv", files / "c.json", "--to", "croissant", "--label-map", files / "map.pbtxt"
+    )
+    assert result.exit_code == 2
+    assert "croissant is not written from annotations alone. `gesta release` writes it" in result.output
+
+
+def test_lists_name_videos_as_asked(files):
+    (files / "list.txt").write_text("a/x.mp4 0\nb/x.mp4 1\n")
+    doubled = run(
+        "convert", files / "list.txt", files / "o.json", "--to", "label-studio", "--label-map", files / "map.pbtxt"
+    )
+    assert doubled.exit_code == 2
+    done = run("convert", files / "list.txt", files / "again.txt", "--to", "path-labels", "--ids", "path")
+    assert done.exit_code == 0, done.output
+    assert (files / "again.txt").read_text() == (files / "list.txt").read_text()

@@ -10,8 +10,26 @@ from click.testing import CliRunner
 
 from gesta.cli.main import main
 from gesta.evaluate import thresholds
-from gesta.formats import read_ava_csv, write_detections_csv
+from gesta.formats import (
+    BOX_COLUMNS,
+    LABEL_MAP_COLUMNS,
+    VIDEO_COLUMNS,
+    Annotations,
+    Context,
+    read_ava_csv,
+    write_detections_csv,
+    writer_named,
+)
+from gesta.formats.annotations import shaped
 from gesta.schema import BadInput
+from gesta.tables import made_by, write_table
+
+TABLE = pl.DataFrame(
+    {"video_id": ["v"], "path": "v.mp4", "sha256": "0" * 64, "size_bytes": 1, "container": "mp4", "codec": "h264",
+     "width_px": 320, "height_px": 240, "rotation_deg": 0, "fps_num": 25, "fps_den": 1, "is_vfr": False,
+     "num_frames": 30, "start_us": 0, "duration_us": 1_200_000, "has_audio": False, "title": "v", "source": "folder"}
+)  # fmt: skip
+VIDEO = shaped(TABLE, VIDEO_COLUMNS)
 
 
 def run(*arguments):
@@ -143,3 +161,32 @@ def test_clip_scores(tmp_path):
     files = ["--groundtruth", tmp_path / "l.csv", "--scores", tmp_path / "s.csv"]
     assert json.loads(run("clips", *files, "--json").output)["top_k"]["1"] == 0.5
     assert "top-1 0.500" in run("clips", *files, "--top", 1, "--top", 2).output
+
+
+def test_video_map_of_tubes_and_of_boxes_on_frames(tmp_path):
+    videos = VIDEO.with_columns(pl.lit("test").alias("split"))
+    boxes = shaped(
+        pl.DataFrame({"video_id": "v", "timestamp_us": [40_000 * i for i in range(30)], "x1": 0.25, "y1": 0.25,
+                      "x2": 0.5, "y2": 0.75, "class_id": 0, "person_id": 0}),
+        BOX_COLUMNS,
+    )  # fmt: skip
+    classes = shaped(pl.DataFrame({"class_id": [0], "name": ["run"]}), LABEL_MAP_COLUMNS)
+    truth = Annotations(videos=videos, boxes=boxes, label_map=classes)
+    writer_named("action-tubes")(tmp_path / "gt.pkl", truth, context=Context())
+    rows = boxes.with_columns(pl.lit(0.9).alias("score"))
+    write_detections_csv(tmp_path / "d.csv", rows)
+    write_table(tmp_path / "videos.csv", "videos", TABLE, made_by=made_by("t", arguments={}, inputs={}))
+    files = [
+        "--groundtruth",
+        tmp_path / "gt.pkl",
+        "--detections",
+        tmp_path / "d.csv",
+        "--videos",
+        tmp_path / "videos.csv",
+    ]
+    done = run("video", *files, "--split", "test", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.output)["mAP"]["0.50"] == 1.0
+    assert "video mAP, act: 1 labelled tubes, 1 detected" in run("video", *files).output
+    missing = run("video", *files, "--split", "val")
+    assert "no video of the split 'val'" in missing.output
