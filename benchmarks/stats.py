@@ -307,14 +307,15 @@ def measured(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def result_of(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """What is stored: tables of runs, and flat ratios of wall time (`speedup_*`: the peer's over gesta's)."""
+    """What is stored: tables of runs, and flat ratios, the peer's over gesta's, of wall (`speedup_*`) and CPU time (`speedup_cpu_*`)."""
     gesta = found["gesta"]
     parts: dict[str, Any] = {}
     for part in ("statistics", "npmi", "npmi from ids"):
         runs = {program: dict(times[part]) for program, times in found.items() if part in times}
         parts[part.replace(" ", "_")] = {"runs": runs}
     ratios = {
-        f"speedup_{part.replace(' ', '_')}_{peer}": found[peer][part]["wall_s"] / gesta[part]["wall_s"]
+        f"speedup{kind}_{part.replace(' ', '_')}_{peer}": found[peer][part][time_s] / gesta[part][time_s]
+        for kind, time_s in (("", "wall_s"), ("_cpu", "cpu_s"))
         for part in ("statistics", "npmi", "npmi from ids")
         for peer in ("pandas", "duckdb")
     }
