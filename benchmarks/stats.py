@@ -307,7 +307,10 @@ def measured(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def result_of(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """What is stored: tables of runs, and flat ratios, the peer's over gesta's, of wall (`speedup_*`) and CPU time (`speedup_cpu_*`)."""
+    """What is stored: tables of runs, and flat ratios, the peer's time over gesta's.
+
+    `speedup_*` are of wall time, `speedup_cpu_*` of processor time, which a busy machine does not change as much.
+    """
     gesta = found["gesta"]
     parts: dict[str, Any] = {}
     for part in ("statistics", "npmi", "npmi from ids"):
