@@ -8,7 +8,9 @@ from fractions import Fraction
 from gesta.schema.errors import BadInput
 
 US_PER_S = 1_000_000
-_SECONDS = re.compile(r"(-?)(\d+)(?:\.(\d*))?\Z")
+_SECONDS = re.compile(r"(-?)([0-9]+)(?:\.([0-9]*))?\Z")
+_MAX_DIGITS = 4000
+"""Of whole seconds. Source: ours; Python makes no number of a text of more than 4300 digits."""
 
 
 def parse_seconds(text: str) -> int:
@@ -23,10 +25,12 @@ def parse_seconds(text: str) -> int:
     (902000000, 902000000, 902000000, 5016949)
     """
     match = _SECONDS.match(text.strip())
-    if match is None:
-        raise BadInput(f"{text!r} is no number of seconds", mend="Write it like 902 or 5.016949")
-    sign, whole, decimals = match.group(1), match.group(2), match.group(3) or ""
-    micro = round(Fraction(int(whole + decimals), 10 ** len(decimals)) * US_PER_S)
+    if match is None or len(match.group(2).lstrip("0")) > _MAX_DIGITS:
+        raise BadInput(f"{text[:80]!r} is no number of seconds", mend="Write it like 902 or 5.016949")
+    sign, whole, decimals = match.group(1), match.group(2).lstrip("0") or "0", match.group(3) or ""
+    micro = int(whole) * US_PER_S + int(decimals[:6].ljust(6, "0"))
+    rest = decimals[6:].rstrip("0")
+    micro += rest > "5" or (rest == "5" and micro % 2)  # texts order as the fractions do that they are
     return -micro if sign else micro
 
 
