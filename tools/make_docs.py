@@ -37,8 +37,9 @@ def cli_page() -> str:
     """The command reference: each command's `--help`, in the line's order."""
     parts = [
         "# Commands\n",
-        "Made from `--help` by `make docs`; a test keeps it so. Exit codes: 0 done; 2 something you can mend: one",
-        "line on standard error says what, where and how (`GESTA_DEBUG=1` shows where in the program).\n",
+        "Made from `--help` by `make docs`; a test keeps it so. Exit codes: 0 done; 1 `gesta lint` found errors;",
+        "2 something you can mend: one line on standard error says what, where and how (`GESTA_DEBUG=1` shows where in",
+        "the program).\n",
         "The line: " + " → ".join(f"`{name}`" for name in LINE) + ".",
         "Beside it: " + ", ".join(f"`{name}`" for name in OTHERS) + ".\n",
     ]

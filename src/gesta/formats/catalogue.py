@@ -10,7 +10,7 @@ from gesta.formats import (
     action_tubes,
     activitynet,
     coco_vid,
-    croissant_read,
+    croissant,
     cvat,
     cvat_write,
     fiftyone_temporal,
@@ -133,7 +133,7 @@ FORMATS: dict[str, Format] = {
     ),
     "croissant": Format(
         what="Croissant card of a gesta release", holds=("videos", "clips", "boxes", "label_map"), ending=".json",
-        read=croissant_read.read_croissant_annotations, write=None,
+        read=croissant.read_croissant_annotations, write=None,
     ),
 }  # fmt: skip
 """By the name that `--from` and `--to` take."""

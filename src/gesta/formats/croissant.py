@@ -47,6 +47,7 @@ from typing import Any
 
 import polars as pl
 
+from gesta.formats.annotations import Annotations, Context
 from gesta.formats.croissant_read import Croissant, read_croissant
 from gesta.schema import BadInput, MissingExtra, UnknownName
 from gesta.tables import TABLES, Json, write_json
@@ -300,3 +301,20 @@ def validate_croissant(path: Path) -> list[str]:
     finally:
         logger.setLevel(level)
     return [*(f"error: {text}" for text in sorted(issues.errors)), *(f"warning: {t}" for t in sorted(issues.warnings))]
+
+
+def read_croissant_annotations(path: Path, *, context: Context = Context()) -> Annotations:
+    """The annotations of the gesta release whose card the Croissant file is.
+
+    Raises:
+        BadInput: as `read_croissant`; or the card is another program's, or its tables do not stand beside it.
+        BadRow: it is no JSON.
+    """
+    annotations = read_croissant(path).annotations
+    if annotations is None:
+        raise BadInput(
+            "no annotations of a gesta release stand beside this card",
+            where=path,
+            mend="Name the croissant.json inside a release's folder",
+        )
+    return annotations

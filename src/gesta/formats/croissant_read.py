@@ -14,7 +14,6 @@ from gesta.formats.annotations import (
     LABEL_MAP_COLUMNS,
     VIDEO_COLUMNS,
     Annotations,
-    Context,
     shaped,
 )
 from gesta.formats.json_values import list_of, object_of, read_json
@@ -190,20 +189,3 @@ def _annotations(file: Path, files: pl.DataFrame) -> Annotations | None:
         boxes=rows.sort("video_id", "timestamp_us", "person_id", "class_id", nulls_last=True, maintain_order=True),
         label_map=shaped(tables["label_map"], LABEL_MAP_COLUMNS),
     )
-
-
-def read_croissant_annotations(path: Path, *, context: Context = Context()) -> Annotations:
-    """The annotations of the gesta release whose card the Croissant file is.
-
-    Raises:
-        BadInput: as `read_croissant`; or the card is another program's, or its tables do not stand beside it.
-        BadRow: it is no JSON.
-    """
-    annotations = read_croissant(path).annotations
-    if annotations is None:
-        raise BadInput(
-            "no annotations of a gesta release stand beside this card",
-            where=path,
-            mend="Name the croissant.json inside a release's folder",
-        )
-    return annotations
