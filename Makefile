@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-all check bench clean docs system
+.PHONY: demo test test-all check bench fuzz clean docs system
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -39,7 +39,11 @@ docs: $(STAMP)
 	$(BIN)/python -m tools.make_docs
 
 bench: $(STAMP)
-	@for room in benchmarks/[a-z]*.py; do $(BIN)/python -m benchmarks.$$(basename $$room .py) || exit 1; done
+	@for room in $(filter-out benchmarks/fuzz%,$(wildcard benchmarks/[a-z]*.py)); do $(BIN)/python -m benchmarks.$$(basename $$room .py) || exit 1; done
+
+fuzz: $(STAMP)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[fuzz]'
+	$(BIN)/python -m benchmarks.fuzz --minutes 10
 
 clean:
 	rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis
