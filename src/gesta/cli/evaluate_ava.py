@@ -18,7 +18,8 @@ from gesta.evaluate.coco import coco_map
 from gesta.evaluate.diagnosis import diagnose
 from gesta.evaluate.groups import KINDS as GROUP_KINDS
 from gesta.evaluate.groups import category_of_classes, group_scores
-from gesta.evaluate.intervals import map_difference, map_intervals
+from gesta.evaluate.intervals import map_difference, map_intervals_of
+from gesta.evaluate.ranked import rank
 from gesta.evaluate.result_json import (
     breakdown_json,
     diagnosis_json,
@@ -160,17 +161,17 @@ def _more(
     if not wanted:
         return
     truth, found, classes = files.truth(), detections_of(files.detections), files.class_ids
+    is_ranked = not {"intervals", "groups", "breakdown"}.isdisjoint(wanted)
+    ranked = rank(truth, found, class_ids=classes, iou=iou) if is_ranked else None
     for name in wanted:
         if name == "coco":
             coco = coco_map(truth, found, class_ids=classes)
             values = {"AP": coco.mean_ap, "AP50": coco.at(0.5), "AP75": coco.at(0.75)}
             text = "COCO: " + ", ".join(f"{key} {number_text(one)}" for key, one in values.items())
             yield name, plain_json(values), text
-        elif name == "intervals":
+        elif name == "intervals" and ranked is not None:
             with progress("draws", total=num_resamples) as advance:
-                intervals = map_intervals(
-                    truth, found, class_ids=classes, iou=iou, num_resamples=num_resamples, seed=seed, on_rows=advance
-                )
+                intervals = map_intervals_of(ranked, num_resamples=num_resamples, seed=seed, on_rows=advance)
             yield name, intervals_json(intervals, files.label_map), intervals_text(intervals, files.label_map)
         elif name == "against":
             with progress("draws", total=num_resamples) as advance:
@@ -184,11 +185,11 @@ def _more(
             categories = category_of_classes(files.label_map) or None
             groups = group_scores(
                 truth, found, class_ids=classes, categories=categories, iou=iou,
-                kinds=[kind for kind in GROUP_KINDS if kind != "video"],
+                kinds=[kind for kind in GROUP_KINDS if kind != "video"], ranked=ranked,
             )  # fmt: skip
             yield name, groups_json(groups), groups_text(groups)
         elif name == "breakdown":
-            costs = error_breakdown(truth, found, class_ids=classes, iou=iou)
+            costs = error_breakdown(truth, found, class_ids=classes, iou=iou, ranked=ranked)
             yield name, breakdown_json(costs, files.label_map), breakdown_text(costs)
         elif name == "chance":
             chance = chance_map(truth, found, class_ids=classes, iou=iou, seed=seed)
