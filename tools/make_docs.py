@@ -115,9 +115,12 @@ def results_page() -> str:
     parts = [
         "# Results\n",
         "Drawn from `benchmarks/results/*.json` by `make docs`; a test keeps it so. Each file was written by the",
-        "program named in it, in one run; speeds are to be read as ratios within a table.\n",
+        "program named in it, in one run; speeds are to be read as ratios within a table. The papers' tables made from",
+        "real files stand on [their own page](papers-numbers.md).\n",
     ]
     for path in sorted(RESULTS.glob("*.json")):
+        if path.stem.startswith("papers"):  # it has a page of its own
+            continue
         result = json.loads(path.read_text())
         parts.append(f"## {path.stem}\n")
         result = {name: value for part in result.items() for name, value in _opened(*part)}
