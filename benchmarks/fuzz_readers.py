@@ -43,9 +43,9 @@ from gesta.formats.json_values import read_json
 from gesta.formats.path_labels import read_path_labels
 from gesta.formats.safe_pickle import read_pickle
 from gesta.import_.annotations import read_annotations as import_annotations
-from gesta.lint import FileLint, lint_file
+from gesta.lint import KINDS, Against, FileLint, lint_file
 from gesta.lint.against import read_videos
-from gesta.schema import BadRow, GestaError
+from gesta.schema import BadRow, GestaError, MissingTable
 from gesta.stats.sources import read_groups, rows_of_file
 from gesta.stats.yields import read_catalogue_column
 from gesta.tables import empty_frame, made_by, read_table, table_path, write_table
@@ -488,10 +488,34 @@ _CROISSANT = {
 }  # fmt: skip
 
 
+_AGAINST = Against(
+    label_map=LABEL_MAP,
+    excluded=pl.DataFrame({"video_id": ["-a"], "timestamp_us": [1_000_000]}),
+    included_us=pl.Series([1_000_000, 4_000_000]),
+    groundtruth=pl.DataFrame(
+        {"video_id": ["-a", "b"], "timestamp_us": [1_000_000, 4_000_000], "has_box": [True, False]}
+    ),
+    clips=_TIMED.select("video_id", "start_us", "end_us"),
+    videos=pl.DataFrame({"video_id": ["-a", "b"], "start_us": [0, 0], "end_us": [12_000_000, None]}),
+    min_per_class=2,
+)
+
+
 def _of_lint(samples: Mapping[str, Mapping[str, bytes]]) -> dict[str, Case]:
     first = {name: _main_file(name, files)[1] for name, files in samples.items()}
     lists = (b"0902\n0903\n", b"-a,0902\nb,0903\n", b"-a.mp4\nb.mp4\n", first["label-map"], b"clap\nwave\n")
-    return {
+    of_kind = {
+        "kinetics": first["kinetics"], "ava": first["ava"], "detections": first["detections"], "key-frames": lists[1],
+        "times": lists[0], "label-map": lists[3], "names": lists[2],
+    }  # fmt: skip
+    told = {
+        f"lint-as-{kind}": Case(
+            file="f.csv", kind="lines", read=lambda path, kind=kind: lint_file(path, kind=kind, against=_AGAINST),
+            seeds=(of_kind[kind],),
+        )
+        for kind in KINDS
+    }  # fmt: skip
+    return told | {
         "lint-csv": Case(
             file="f.csv", kind="lines", read=lint_file, seeds=(first["ava"], first["detections"], first["kinetics"])
         ),
@@ -517,7 +541,12 @@ def outcome(case: Case, data: bytes, folder: Path) -> Outcome:
         if not (folder / name).exists():
             (folder / name).write_bytes(body)
     path.write_bytes(data)
-    target = folder if case.folder else path
+    return ended(case, path)
+
+
+def ended(case: Case, path: Path) -> Outcome:
+    """How the reader ends on what stands at the path (or, for a reader of folders, in the folder of the path)."""
+    target = path.parent if case.folder else path
     started = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -537,6 +566,7 @@ def outcome(case: Case, data: bytes, folder: Path) -> Outcome:
 
 def _defect_of_rows(found: object) -> str:
     if isinstance(found, FileLint):
+        json.dumps([one.as_json() for one in found.findings], ensure_ascii=False, allow_nan=False).encode()
         return "a finding without a message" if any(not one.message for one in found.findings) else ""
     if not isinstance(found, Annotations):
         return ""
@@ -561,7 +591,7 @@ def _is_finite(values: pl.Series) -> bool:
 
 def _defect_of_error(case: Case, error: GestaError, *, target: Path, path: Path) -> str:
     text = str(error)
-    if str(target) not in text:
+    if str(target.parent if isinstance(error, MissingTable) else target) not in text:
         return f"{type(error).__name__} without the file's name: {text[:200]}"
     if not error.mend:
         return f"{type(error).__name__} without a way to mend it: {text[:200]}"

@@ -6,17 +6,20 @@ What the readers are, the valid files that are harmed, and which ends are right 
 
 from __future__ import annotations
 
+import dataclasses
 import random
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from benchmarks.fuzz_mutations import NOISE, mutated
-from benchmarks.fuzz_readers import Case, cases, outcome
+from benchmarks.fuzz_readers import Case, cases, ended, outcome
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gesta.formats import FORMATS
+from gesta.lint import KINDS
 from gesta.schema import BadInput, BadRow
 
 NAMES = (
@@ -30,6 +33,7 @@ NAMES = (
     "format-of-txt", "format-of-json", "format-of-pickle", "evaluate-csv", "import-csv", "import-json", "stats-csv",
     "stats-json", "stats-groups", "table-parquet", "table-jsonl", "table-sidecar", "croissant-card", "json", "pickle",
     "lint-csv", "lint-txt", "lint-json", "lint-xml", "lint-pickle",
+    *(f"lint-as-{kind}" for kind in KINDS),
 )  # fmt: skip
 SLOW = ("video-folder-parquet",)
 """A process decodes each file, which takes a fifth of a second."""
@@ -43,8 +47,7 @@ def readers(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Case]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path
-    for file in tmp_path.iterdir():
-        file.unlink()
+    shutil.rmtree(tmp_path)
 
 
 def test_every_reader_is_named(readers: Mapping[str, Case]):
@@ -55,6 +58,17 @@ def test_every_reader_is_named(readers: Mapping[str, Case]):
 def test_the_valid_files_are_read(name: str, readers: Mapping[str, Case], folder: Path):
     ends = [outcome(readers[name], data, folder).kind for data in readers[name].seeds]
     assert "rows" in ends
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_that_is_not_there_and_a_folder_in_its_place(name: str, readers: Mapping[str, Case], folder: Path):
+    case = dataclasses.replace(readers[name], names_lines=False)
+    if not case.folder:
+        missing = ended(case, folder / case.file)
+        assert not missing.defect
+        assert missing.kind != "rows"
+    (folder / "in its place" / case.file).mkdir(parents=True)
+    assert not ended(case, folder / "in its place" / case.file).defect
 
 
 def few_examples(name: str) -> int:
@@ -106,6 +120,6 @@ def test_what_counts_as_an_error_well_said(error: BadInput, defect: str, folder:
     def read(path: Path) -> object:
         raise BadInput(error.problem, where=error.where.replace("{path}", str(path)), mend=error.mend)
 
-    ended = outcome(Case(file="g.csv", kind="lines", read=read, seeds=(b"",), names_lines=True), b"", folder)
-    assert defect in ended.defect
-    assert (ended.kind == "defect") == bool(defect)
+    found = outcome(Case(file="g.csv", kind="lines", read=read, seeds=(b"",), names_lines=True), b"", folder)
+    assert defect in found.defect
+    assert (found.kind == "defect") == bool(defect)

@@ -129,6 +129,8 @@ def lint_file(
     against = against or Against()
     if path.is_dir():
         raise BadInput("this is a folder", where=path, mend="Name a file in it")
+    if not path.exists():
+        raise BadInput("there is no such file", where=path, mend="Name a file that is there")
     known = _kind_by_line(kind)
     if known is None and (kind is not None or is_other_by_name(path)):
         return _lint_other(path, against=against, reader=reader, name=kind)
