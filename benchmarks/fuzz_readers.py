@@ -167,7 +167,7 @@ def _reader(name: str) -> Callable[[Path], object]:
     return lambda path: read_annotations(path, format_name=name, context=CONTEXT)
 
 
-_LINES_ONLY = ("ava", "ava-kinetics", "detections", "kinetics", "path-labels")
+_LINES_ONLY = ("ava", "ava-kinetics", "detections", "kinetics", "path-labels", "ucf101", "hmdb51", "label-map")
 
 
 def _of_formats(samples: Mapping[str, Mapping[str, bytes]]) -> dict[str, Case]:
@@ -296,19 +296,19 @@ def _of_other_layouts(samples: Mapping[str, Mapping[str, bytes]]) -> dict[str, C
             "f.txt", lambda path: read_path_labels(path, ids="kinetics"), (b"a/-a_000001_000011.mp4 1\n",)
         ),
         "ucf101-list": Case(
-            file="trainlist01.txt", kind="lines", read=_reader("ucf101"),
+            file="trainlist01.txt", kind="lines", names_lines=True, read=_reader("ucf101"),
             seeds=(one_list, b"clap/-a.avi 1\nwave/b.avi 2\n"),
         ),
         "ucf101-test-list": Case(
-            file="testlist01.txt", kind="lines", read=_reader("ucf101"), seeds=(b"clap/-a.avi\nwave/b.avi\n",),
-            beside={"classInd.txt": b"1 clap\n2 wave\n"}, folder=True,
+            file="testlist01.txt", kind="lines", names_lines=True, read=_reader("ucf101"),
+            seeds=(b"clap/-a.avi\nwave/b.avi\n",), beside={"classInd.txt": b"1 clap\n2 wave\n"}, folder=True,
         ),
         "video-folder-csv": Case(
-            file="metadata.csv", kind="lines", read=_reader("video-folder"),
+            file="metadata.csv", kind="lines", names_lines=True, read=_reader("video-folder"),
             seeds=(b'file_name,label,class_id,start_us,is_cc\na.mp4,"clap",1,5,true\nb.mp4,wave,2,,false\n',),
         ),
         "video-folder-jsonl": Case(
-            file="metadata.jsonl", kind="json", read=_reader("video-folder"),
+            file="metadata.jsonl", kind="json", names_lines=True, read=_reader("video-folder"),
             seeds=(b'{"file_name": "a.mp4", "label": "clap", "score": 0.5}\n',),
         ),
         "video-folder-parquet": Case(
@@ -327,7 +327,7 @@ def _of_other_layouts(samples: Mapping[str, Mapping[str, bytes]]) -> dict[str, C
             seeds=_pickles(_tubes_truth()),
         ),
         "tube-detections": Case(file="f.pkl", kind="pickle", read=_tubes, seeds=(*_tube_files(), *_frame_files())),
-        "tube-detections-csv": Case(file="f.csv", kind="lines", read=_tubes, seeds=scored),
+        "tube-detections-csv": Case(file="f.csv", kind="lines", names_lines=True, read=_tubes, seeds=scored),
         "cvat-images": Case(file="-a.xml", kind="xml", read=_reader("cvat"), seeds=(_CVAT_IMAGES,)),
         "cvat-alone": Case(
             file="f.xml", kind="xml", read=lambda path: FORMATS["cvat"].read(path, context=Context()),
@@ -398,14 +398,14 @@ def _of_programs(samples: Mapping[str, Mapping[str, bytes]], folder: Path) -> di
         return import_annotations([path], label_map=names, videos=empty_frame("videos"))
 
     return {
-        "format-of-csv": Case(file="f.csv", kind="lines", read=known, seeds=boxes),
+        "format-of-csv": Case(file="f.csv", kind="lines", names_lines=True, read=known, seeds=boxes),
         "format-of-txt": Case(file="f.txt", kind="lines", read=known, seeds=(first["path-labels"], b"clap\nwave\n")),
         "format-of-json": Case(file="f.json", kind="json", read=known, seeds=objects),
         "format-of-pickle": Case(file="f.pkl", kind="pickle", read=known, seeds=pickles),
         "evaluate-csv": Case(file="f.csv", kind="lines", read=scored, seeds=(first["detections"],)),
-        "import-csv": Case(file="f.csv", kind="lines", read=imported, seeds=boxes),
+        "import-csv": Case(file="f.csv", kind="lines", names_lines=True, read=imported, seeds=boxes),
         "import-json": Case(file="f.json", kind="json", read=imported, seeds=(first["coco-vid"], first["activitynet"])),
-        "stats-csv": Case(file="f.csv", kind="lines", read=rows_of_file, seeds=boxes),
+        "stats-csv": Case(file="f.csv", kind="lines", names_lines=True, read=rows_of_file, seeds=boxes),
         "stats-json": Case(
             file="f.json", kind="json", read=rows_of_file, seeds=(first["activitynet"], first["coco-vid"])
         ),

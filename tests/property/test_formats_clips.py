@@ -106,7 +106,7 @@ def test_kinetics_json_survives(*, rows: Annotations, crlf: bool) -> None:
 def label_maps(draw: st.DrawFn, *, names: st.SearchStrategy[str] = TEXT) -> pl.DataFrame:
     some = draw(st.lists(names, min_size=1, max_size=5, unique=True))
     ids = draw(st.lists(st.integers(0, 300), min_size=len(some), max_size=len(some), unique=True))
-    kinds = [draw(st.none() | TEXT) for _ in some]
+    kinds = [draw(st.none() | names) for _ in some]
     return pl.DataFrame({"class_id": ids, "name": some, "category": kinds}, schema=LABEL_MAP_COLUMNS)
 
 

@@ -52,14 +52,16 @@ def read_tubes(path: Path, groundtruth: Annotations, *, definition: Definition) 
     if path.suffix.lower() in (".pkl", ".pickle"):
         rows, are_tubes = read_tube_detections(path, videos=videos["video_id"].to_list())
     else:
-        boxes = shaped(read_ava_csv(path, column_8="score"), BOX_COLUMNS).with_columns(pl.col("score").fill_null(1.0))
-        _refuse_other_videos(boxes, videos, where=path)
+        found = read_ava_csv(path, column_8="score")
+        others = found.join(videos, on="video_id", how="anti", maintain_order="left")
+        _refuse_other_videos(found, videos, where=f"{path}:{others['line'][0]}" if others.height else path)
+        boxes = shaped(found, BOX_COLUMNS).with_columns(pl.col("score").fill_null(1.0))
         rows, are_tubes = tube_rows(boxes, videos, what=str(path)), False
     _refuse_other_videos(rows, videos, where=path)
     return rows if are_tubes else tubes_of_detections(rows, definition=definition)
 
 
-def _refuse_other_videos(rows: pl.DataFrame, videos: pl.DataFrame, *, where: Path) -> None:
+def _refuse_other_videos(rows: pl.DataFrame, videos: pl.DataFrame, *, where: str | Path) -> None:
     others = rows.join(videos, on="video_id", how="anti", maintain_order="left")
     if others.height:
         raise BadInput(

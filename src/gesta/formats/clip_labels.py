@@ -46,11 +46,13 @@ def with_class_ids(
     path: Path,
     label_map: pl.DataFrame | None = None,
     lines: pl.Series | None = None,
+    files: pl.Series | None = None,
 ) -> tuple[pl.Series, pl.DataFrame]:
     """The id of each name (null of null) and the label map that says so.
 
     The map is that of `context` where it has one, else `label_map`, else the names numbered (`numbered_labels`).
-    `lines`: of each name in the file, so that an error names the first with a class that is not in the map.
+    `lines` and `files`: where each name stands (None: in the file at `path`), so that an error names the first line
+    with a class that is not in the map.
 
     Raises:
         BadInput: a name is not in the map, or there for two ids.
@@ -66,7 +68,9 @@ def with_class_ids(
         problem += f", nor {len(missing) - 1} others" * (len(missing) > 1)
         mend = "Give the label map that belongs to this file (--label-map), or none"
         if lines is not None:
-            raise BadRow(problem, path=path, line=int(lines.filter(names == missing[0])[0]), mend=mend)
+            at = names.eq_missing(missing[0]).arg_max()
+            assert at is not None
+            raise BadRow(problem, path=path if files is None else files[at], line=lines[at], mend=mend)
         raise BadInput(problem, where=path, mend=mend)
     double = found.filter(pl.col("name").is_duplicated())
     if double.height:

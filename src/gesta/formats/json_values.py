@@ -34,30 +34,30 @@ def read_json(path: Path) -> Any:
     return parse_json(read_text(path), path=path)
 
 
-def parse_json(text: str, *, path: Path, line: int = 1) -> Any:
+def parse_json(text: str, *, path: Path, line: int | None = None) -> Any:
     """The value that a JSON text says.
 
     Args:
         path: of the file, for messages.
-        line: where the text begins in it.
+        line: where the text stands, if it is one line of a file of them.
     Raises:
         BadInput: it nests too deeply, or a text holds half a surrogate pair.
         BadRow: it is not JSON, holds a number that is none, or an object has a key twice.
     """
+    where = str(path) if line is None else f"{path}:{line}"
     try:
         value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        at = line + error.lineno - 1
+        at = error.lineno if line is None else line
         raise BadRow(f"this is not JSON ({error.msg})", path=path, line=at, mend="Write the file again") from error
     except ValueError as error:
         # Python refuses integers of thousands of digits, and the two hooks above refuse what they name.
         problem = "a number has too many digits" if str(error).startswith("Exceeds") else str(error)
-        where = path if line == 1 else f"{path}:{line}"
         raise BadInput(problem, where=where, mend="Write the file again without it") from error
     except RecursionError as error:
-        raise BadInput("the JSON nests too deeply", where=path, mend="No annotation file nests that deep") from error
+        raise BadInput("the JSON nests too deeply", where=where, mend="No annotation file nests that deep") from error
     if _HALF_PAIR.search(text):
-        _refuse_half_pairs(value, path=path)
+        _refuse_half_pairs(value, where=where)
     return value
 
 
@@ -76,7 +76,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _refuse_half_pairs(value: Any, *, path: Path) -> None:
+def _refuse_half_pairs(value: Any, *, where: str) -> None:
     stack = [value]
     while stack:
         top = stack.pop()
@@ -90,7 +90,7 @@ def _refuse_half_pairs(value: Any, *, path: Path) -> None:
                 top.encode()
             except UnicodeEncodeError as error:
                 problem = f"the text {top!r} holds half a surrogate pair"
-                raise BadInput(problem, where=path, mend="Write the file again as UTF-8") from error
+                raise BadInput(problem, where=where, mend="Write the file again as UTF-8") from error
 
 
 def object_of(value: Any, *, where: str) -> dict[str, Any]:

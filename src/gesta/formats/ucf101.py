@@ -60,7 +60,7 @@ from gesta.formats.clip_labels import (
 )
 from gesta.formats.delimited import joined_lines, read_cells, read_lines, refuse_first
 from gesta.formats.numbers import to_integers
-from gesta.schema import BadInput
+from gesta.schema import BadInput, BadRow
 from gesta.tables import write_text
 
 CLASS_INDEX = "classInd.txt"
@@ -90,8 +90,10 @@ def read_ucf101(path: Path, *, context: Context = Context(), ids: PathIds | None
     index = _read_class_index(folder / CLASS_INDEX) if (folder / CLASS_INDEX).is_file() else None
     rows = pl.concat([_read_list(file, index=index, ids=ids) for file in files])
     if index is None and rows["listed_id"].count():
-        index = _index_of_lists(rows, path=path)
-    class_ids, label_map = with_class_ids(rows["label"], context=context, path=path, label_map=index)
+        index = _index_of_lists(rows)
+    class_ids, label_map = with_class_ids(
+        rows["label"], context=context, path=path, label_map=index, lines=rows["line"], files=rows["file"]
+    )
     videos = rows.unique("video_id", keep="first", maintain_order=True).select("video_id", "path")
     refuse_two_paths(rows, path=path)
     if (folder / FRAME_COUNTS).is_file():
@@ -133,7 +135,7 @@ def _read_class_index(path: Path) -> pl.DataFrame:
 
 
 def _read_list(path: Path, *, index: pl.DataFrame | None, ids: PathIds) -> pl.DataFrame:
-    """Columns `video_id`, `path`, `label`, `listed_id` (null in a test list) and `split` of one list."""
+    """Columns video_id, path, label, listed_id (null in a test list), split, line and file of one list."""
     match = _LIST.match(path.name)
     if match is None:
         raise BadInput("the name says neither training nor test", where=path, mend="Want trainlist01.txt or so")
@@ -166,19 +168,22 @@ def _read_list(path: Path, *, index: pl.DataFrame | None, ids: PathIds) -> pl.Da
         refuse_first(joined, is_other, path=path, problem=problem, mend=f"Mend it here or in {CLASS_INDEX}")
     named = named_by_path(lines["path"], ids=ids, has_ending=True, path=path, lines=lines["line"])
     split = pl.lit(f"{match[1]}{match[2]}").alias("split")
-    return named.select("video_id", "path").with_columns(lines["label"], lines["listed_id"], split)
+    return named.select("video_id", "path").with_columns(
+        lines["label"], lines["listed_id"], split, lines["line"], pl.lit(str(path)).alias("file")
+    )
 
 
-def _index_of_lists(rows: pl.DataFrame, *, path: Path) -> pl.DataFrame:
+def _index_of_lists(rows: pl.DataFrame) -> pl.DataFrame:
     """The classes as the training lists number them."""
-    pairs = rows.drop_nulls("listed_id").select(pl.col("listed_id").alias("class_id"), pl.col("label").alias("name"))
-    index = pairs.unique(maintain_order=True)
+    pairs = rows.drop_nulls("listed_id").select("line", "file", class_id="listed_id", name="label")
+    index = pairs.unique(["class_id", "name"], keep="first", maintain_order=True)
     for column, other in (("class_id", "name"), ("name", "class_id")):
         double = index.filter(pl.col(column).is_duplicated())
         if double.height:
-            same = double.filter(pl.col(column) == double[column][0])[other]
-            problem = f"{double[column][0]} is {same[0]} in one line and {same[1]} in another"
-            raise BadInput(problem, where=path, mend=f"Put the right {CLASS_INDEX} beside the lists")
+            same = double.filter(pl.col(column) == double[column][0])
+            problem = f"{double[column][0]} is {same[other][0]} in one line and {same[other][1]} in another"
+            mend = f"Put the right {CLASS_INDEX} beside the lists"
+            raise BadRow(problem, path=same["file"][1], line=same["line"][1], mend=mend)
     return shaped(index.sort("class_id"), LABEL_MAP_COLUMNS)
 
 

@@ -70,7 +70,7 @@ from gesta.formats.clip_labels import (
     with_class_ids,
 )
 from gesta.formats.folder_metadata import COLUMNS, OUTSIDE, read_metadata, write_metadata
-from gesta.schema import BadInput, Refused
+from gesta.schema import BadInput, BadRow, Refused
 
 VIDEO_ENDINGS = (".mkv", ".mp4", ".avi", ".mpeg", ".mov")
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -176,6 +176,7 @@ def _from_metadata(root: Path, names: list[str], *, context: Context, ids: PathI
         parts.append(
             rows.with_columns(
                 split.alias("split"),
+                pl.lit(str(root / name)).alias("file"),
                 pl.coalesce("video_id", stem).alias("video_id"),
                 *(pl.coalesce(end, pl.when(is_own).then(named[end])).alias(end) for end in ("start_us", "end_us")),
             )
@@ -210,14 +211,17 @@ def _with_classes(rows: pl.DataFrame, *, context: Context, path: Path) -> tuple[
                 empty(LABEL_MAP_COLUMNS) if context.label_map is None else shaped(context.label_map, LABEL_MAP_COLUMNS)
             )
             return rows.with_columns(numbers.alias("class_id")), known
-        class_ids, label_map = with_class_ids(rows["label"], context=context, path=path)
+        class_ids, label_map = with_class_ids(
+            rows["label"], context=context, path=path, lines=rows["line"], files=rows["file"]
+        )
         return rows.with_columns(class_ids.alias("class_id")), label_map
     texts = pl.coalesce("label", pl.col("label_number").cast(pl.String))
     rows = rows.with_columns(texts.alias("label"))
     lacking = rows.filter(pl.col("label").is_not_null() & pl.col("class_id").is_null())
     if lacking.height:
         problem = f"the label {lacking['label'][0]!r} stands without a class_id, and other rows have one"
-        raise BadInput(problem, where=path, mend="Fill it in, or drop the column class_id")
+        mend = "Fill it in, or drop the column class_id"
+        raise BadRow(problem, path=lacking["file"][0], line=lacking["line"][0], mend=mend)
     named = rows.drop_nulls("label").select("class_id", pl.col("label").alias("name"), "category")
     pairs = named.unique(maintain_order=True).sort("class_id")
     double = pairs.filter(pl.col("class_id").is_duplicated())

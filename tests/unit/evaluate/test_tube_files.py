@@ -86,7 +86,7 @@ def test_mismatches_are_said(groundtruth: Annotations, tmp_path: Path) -> None:
         scored_part(groundtruth, split="val")
     assert scored_part(groundtruth, split=None) is groundtruth
     (tmp_path / "found.csv").write_text("football/V,0,0,0,1,1,0,0.5\n")
-    with pytest.raises(BadInput, match="1 videos are not scored, the first is 'football/V'"):
+    with pytest.raises(BadInput, match=r"found\.csv:1: 1 videos are not scored, the first is 'football/V'"):
         read_tubes(tmp_path / "found.csv", groundtruth, definition="act")
     nobody = Annotations(
         videos=groundtruth.videos, label_map=groundtruth.label_map,

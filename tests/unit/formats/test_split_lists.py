@@ -65,10 +65,11 @@ BROKEN_UCF = {
     "a name for a label": ({"trainlist01": "A/a.avi A\n"}, r"trainlist01\.txt:1: the label is 'A', want a class's"),
     "no folder": ({"testlist02": "A/a.avi\na.avi\n"}, r"testlist02\.txt:2: 'a\.avi' is in no folder"),
     "another label": ({"classInd": "1 A\n2 B\n", "trainlist01": "A/a.avi 2\n"}, r"the label is 2, but A is class 1"),
-    "an unknown class": ({"classInd": "1 A\n", "testlist01": "B/a.avi\n"}, r"the label map has no class 'B'"),
+    "an unknown class": ({"classInd": "1 A\n", "testlist01": "A/b.avi\nB/a.avi\n"},
+        r"testlist01\.txt:2: the label map has no class 'B'"),
     "a class twice": ({"classInd": "1 A\n1 B\n", "testlist01": ""}, r"classInd\.txt:2: 1 comes twice"),
     "no id": ({"classInd": "A\n", "testlist01": ""}, r"classInd\.txt:1: 'A' is no id and name"),
-    "two ids": ({"trainlist01": "A/a.avi 2\nA/b.avi 3\n"}, r"A is 2 in one line and 3 in another"),
+    "two ids": ({"trainlist01": "A/a.avi 2\nA/b.avi 3\n"}, r"01\.txt:2: A is 2 in one line and 3 in another"),
     "two paths": ({"trainlist01": "A/a.avi 2\n", "testlist01": "B/a.avi\n"}, r"has no class 'B'"),
     "two files of a name": ({"testlist01": "A/a.avi\n", "testlist02": "B/a.avi\n"}, r"would both be video 'a'"),
 }  # fmt: skip

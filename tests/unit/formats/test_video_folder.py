@@ -112,6 +112,9 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "a wrong truth": ("csv", "file_name,is_cc\na.mp4,yes\n", r"metadata\.csv:2: is_cc is 'yes', want true or false"),
     "outside": ("csv", "file_name\na.mp4\n../b.mp4\n", r"metadata\.csv:3: file_name names no file below the folder"),
     "no file": ("jsonl", '{"label": "a"}\n', r"metadata\.jsonl:1: file_name is empty"),
+    "no number": ("jsonl", '{"file_name": "a", "score": NaN}\n', r"jsonl:1: NaN is no number that JSON knows"),
+    "half a pair": ("jsonl", '{"file_name": "a"}\n{"file_name": "\\ud800"}\n', r"metadata\.jsonl:2: the text '.ud800'"),
+    "too deep": ("jsonl", '{"file_name": "a"}\n' + "[" * 9999, r"metadata\.jsonl:2: the JSON nests too deeply"),
     "an array": ("jsonl", '{"file_name": "a"}\n[]\n', r"metadata\.jsonl:2: found \[\], want an object"),
     "no JSON": ("jsonl", '{"file_name": "a"}\n{"x"\n', r"metadata\.jsonl:2: this is not JSON"),
     "a wrong score": ("jsonl", '{"file_name": "a", "score": "1"}\n', r"metadata\.jsonl:1: score: found '1'"),
@@ -121,7 +124,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "broken Parquet": ("parquet", "PAR1PAR1", r"metadata\.parquet: cannot be read as Parquet"),
     "far": ("csv", "file_name,end_us\na.mp4,9999999999999999\n", r"end_us is 9999999999999999, want microseconds"),
     "two names": ("csv", "file_name,class_id,label\na,1,x\nb,1,y\n", r"class 1 is \('x', None\) in one row and \('y'"),
-    "no id": ("csv", "file_name,class_id,label\na,1,x\nb,,y\n", r"the label 'y' stands without a class_id"),
+    "no id": ("csv", "file_name,class_id,label\na,1,x\nb,,y\n", r"\.csv:3: the label 'y' stands without a class_id"),
     "two paths": ("csv", "file_name,video_id\na,v\nb,v\n", r"'a' and 'b' would both be video 'v'"),
 }  # fmt: skip
 
