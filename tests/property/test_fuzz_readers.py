@@ -72,7 +72,7 @@ def test_a_file_that_is_not_there_and_a_folder_in_its_place(name: str, readers: 
 
 
 def few_examples(name: str) -> int:
-    return 3 if name in SLOW else 25
+    return 3 if name in SLOW else 20
 
 
 @pytest.mark.parametrize("name", NAMES)
