@@ -147,7 +147,9 @@ def read_cvat(path: Path, *, context: Context = Context(), actions: Actions = "a
             mend="Keep one file a video: two jobs of one task share its video",
         )
     label_map = numbered_labels(pl.concat([pl.Series(names, dtype=pl.String), boxes["label"], clips["label"]]))
-    box_ids, label_map = with_class_ids(boxes["label"], context=context, path=path, label_map=label_map)
+    box_ids, label_map = with_class_ids(
+        boxes["label"], context=context, path=path, label_map=label_map, lines=boxes["line"], files=boxes["file"]
+    )
     clip_ids, _ = with_class_ids(clips["label"], context=context, path=path, label_map=label_map)
     return Annotations(
         videos=videos,
@@ -182,7 +184,7 @@ def _read_file(path: Path, *, context: Context, actions: Actions, known: frozens
     rows = [video.row for video, is_named in zip(videos, has_name, strict=True) if is_named or not is_empty]
     return _Part(
         videos=pl.DataFrame(rows, schema=VIDEO_COLUMNS, orient="row") if rows else pl.DataFrame(schema=VIDEO_COLUMNS),
-        boxes=boxes.explode("label"),
+        boxes=boxes.explode("label").with_columns(pl.lit(str(path)).alias("file")),
         clips=clips,
         names=rule.action_names(),
     )
@@ -286,6 +288,7 @@ def _home(task_id: str | None, by_id: Mapping[str, int], *, line: int, path: Pat
 _BOX_PARTS: dict[str, pl.DataType] = {
     "home": pl.Int64(), "frame": pl.Int64(), "x1": pl.Float64(), "y1": pl.Float64(), "x2": pl.Float64(),
     "y2": pl.Float64(), "label": pl.List(pl.String()), "person_id": pl.Int64(), "is_interpolated": pl.Boolean(),
+    "line": pl.Int64(),
 }  # fmt: skip
 
 
@@ -341,6 +344,7 @@ def _track_boxes(
             "label": pl.Series(list(map(list, sets)), dtype=pl.List(pl.String()))[np.array(set_numbers)[source_M]],
             "person_id": np.array([track.track_id for track in tracks])[np.array(numbers)[source_M]],
             "is_interpolated": filled.is_between_M | ~is_key_N[source_M],
+            "line": np.array([box.line for box in boxes])[source_M],
         },
         schema=_BOX_PARTS,
     )
@@ -390,6 +394,7 @@ def _image_boxes(
             "label": [rule.labels_of(label, box.values) for image in images for label, box in image.boxes],
             "person_id": [None] * len(boxes),
             "is_interpolated": [False] * len(boxes),
+            "line": [box.line for box in boxes],
         },
         schema=_BOX_PARTS,
     )

@@ -130,7 +130,7 @@ def test_a_label_map_says_what_is_an_action(tmp_path: Path):
     assert found.boxes["class_id"].to_list() == [80, 11]
     assert found.label_map.equals(label_map)
     body = f'<track id="0" label="horse">{box(0, 0)}</track>'
-    with pytest.raises(BadInput, match=r"annotations.xml: the label map has no class 'horse'"):
+    with pytest.raises(BadInput, match=r"annotations.xml:13: the label map has no class 'horse'"):
         read_cvat(write(tmp_path, body), context=Context(videos=VIDEOS, label_map=label_map))
 
 
