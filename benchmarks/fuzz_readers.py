@@ -86,7 +86,7 @@ class Outcome:
 WHOLE_FILE = (
     "the file is empty", "holds no class", "cannot be read (", "neither a Kinetics csv nor an AVA csv",
     "it looks like no format", "there is no label map", "this file has names of classes",
-    "the frame rate of video",
+    "the frame rate of video", "boxes here have no action", "has no name in this file",
 )  # fmt: skip
 """Of files of lines: what no single line is to blame for."""
 

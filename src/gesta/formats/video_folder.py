@@ -223,12 +223,14 @@ def _with_classes(rows: pl.DataFrame, *, context: Context, path: Path) -> tuple[
         mend = "Fill it in, or drop the column class_id"
         raise BadRow(problem, path=lacking["file"][0], line=lacking["line"][0], mend=mend)
     named = rows.drop_nulls("label").select("class_id", pl.col("label").alias("name"), "category")
-    pairs = named.unique(maintain_order=True).sort("class_id")
+    pairs = named.unique(maintain_order=True).sort("class_id", maintain_order=True)
     double = pairs.filter(pl.col("class_id").is_duplicated())
     if double.height:
         first, second = double.row(0), double.row(1)
         problem = f"class {first[0]} is {first[1:]} in one row and {second[1:]} in another"
-        raise BadInput(problem, where=path, mend="A class has one name and one category")
+        is_second = [row == second for row in named.iter_rows()]
+        at = rows.drop_nulls("label").row(is_second.index(True), named=True)
+        raise BadRow(problem, path=at["file"], line=at["line"], mend="A class has one name and one category")
     if not pairs.height and context.label_map is not None:
         pairs = context.label_map
     return rows, shaped(pairs, LABEL_MAP_COLUMNS)

@@ -123,7 +123,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "not Parquet": ("parquet", "PAR0", r"metadata\.parquet: this is no Parquet file"),
     "broken Parquet": ("parquet", "PAR1PAR1", r"metadata\.parquet: cannot be read as Parquet"),
     "far": ("csv", "file_name,end_us\na.mp4,9999999999999999\n", r"end_us is 9999999999999999, want microseconds"),
-    "two names": ("csv", "file_name,class_id,label\na,1,x\nb,1,y\n", r"class 1 is \('x', None\) in one row and \('y'"),
+    "two names": ("csv", "file_name,class_id,label\na,1,x\nb,1,y\n", r"csv:3: class 1 is \('x', None\) in one row"),
     "no id": ("csv", "file_name,class_id,label\na,1,x\nb,,y\n", r"\.csv:3: the label 'y' stands without a class_id"),
     "two paths": ("csv", "file_name,video_id\na,v\nb,v\n", r"'a' and 'b' would both be video 'v'"),
 }  # fmt: skip
