@@ -151,8 +151,13 @@ def test_a_list_of_thresholds_gives_what_each_alone_gives(problem):
         assert result.iou == iou
 
 
-@given(tied_problems(), st.sampled_from(["official", "acar", "pyslowfast", "mmaction2"]), st.integers(1, 9))
-def test_files_read_in_pieces_score_as_tables_do(tmp_path_factory, problem, protocol, batch):
+@given(
+    tied_problems(),
+    st.sampled_from(["official", "acar", "pyslowfast", "mmaction2"]),
+    st.integers(1, 9),
+    st.integers(0, 2),
+)
+def test_files_read_in_pieces_score_as_tables_do(tmp_path_factory, problem, protocol, batch, run):
     folder = tmp_path_factory.mktemp("csv")
     truth, found = (rows.with_columns(pl.col("timestamp_us") * 1_000_000) for rows in problem)
     write_ava_csv(folder / "g.csv", truth)
@@ -167,6 +172,7 @@ def test_files_read_in_pieces_score_as_tables_do(tmp_path_factory, problem, prot
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_files, "BATCH_ROWS", batch)
+        patch.setattr(csv_files, "LEAST_RUN", run)
         patch.setattr(ava_scan, "BLOCK_BYTES", 100)
         patch.setattr(ava, "SCAN_FROM_BYTES", 0)
         streamed = score(evaluate_csv, folder / "g.csv", folder / "d.csv")

@@ -6,7 +6,7 @@ than its protocol scores.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,9 @@ from gesta.schema import UnknownName
 
 BATCH_ROWS = 1 << 21
 """Detections that are pushed at a time. Source: ours; 100 MB of arrays."""
+
+LEAST_RUN = 8
+"""Rows that a key-frame has in a row, on average, from which key-frames are looked up one by one. Source: ours."""
 
 LARGEST_TABLE = 1 << 16
 """Class ids below this are looked up in a table. Source: ours; no label map in use has as many."""
@@ -91,6 +94,7 @@ def _batches(path: Path, key_frames: pl.DataFrame, classes: Ints, *, rules: Rule
     room = _Room.of(0)
     is_small = classes[0] >= 0 and classes[-1] < LARGEST_TABLE
     table = _class_table(classes) if is_small else np.empty(0, np.int32)
+    frame_of = {(video_id, time_us): frame for video_id, time_us, frame in key_frames.iter_rows()}
     num = 0
     for block in scan_ava_blocks(path, column_8="score"):
         if not rules.has_fractions:
@@ -103,7 +107,7 @@ def _batches(path: Path, key_frames: pl.DataFrame, classes: Ints, *, rules: Rule
             if size > len(room.frame_N):
                 room = _Room.of(max(BATCH_ROWS, size))
         part = slice(num, num + size)
-        room.frame_N[part] = _frames(block, key_frames)
+        room.frame_N[part] = _frames(block, key_frames, frame_of)
         room.class_N[part] = np.where(block.num_cells_N > 2, _class_indices(block.class_id_N, classes, table), -1)
         room.corners_N4[part] = block.corners_N4
         room.score_N[part] = np.where(np.isnan(block.score_N), 1.0, block.score_N)
@@ -134,12 +138,17 @@ class _Room:
         )  # fmt: skip
 
 
-def _frames(block: AvaBlock, key_frames: pl.DataFrame) -> Codes:
+def _frames(block: AvaBlock, key_frames: pl.DataFrame, frame_of: Mapping[tuple[str, int], int]) -> Codes:
     """Key-frame number of each row, -1 where it does not count; rows of one key-frame mostly follow each other."""
     runs = _run_starts(block.video_N, block.time_us_N)
-    ids = pl.Series("video_id", block.video_ids, dtype=pl.String).gather(block.video_N[runs])
-    keys = pl.DataFrame([ids, pl.Series("timestamp_us", block.time_us_N[runs])])
-    found = keys.join(key_frames, on=KEY, how="left", maintain_order="left")["frame"].fill_null(-1).to_numpy()
+    if len(runs) * LEAST_RUN <= len(block.line_N):
+        ids = [block.video_ids[code] for code in block.video_N[runs].tolist()]
+        keys = zip(ids, block.time_us_N[runs].tolist(), strict=True)
+        found = np.array([frame_of.get(key, -1) for key in keys], dtype=np.int32)
+    else:
+        videos = pl.Series("video_id", block.video_ids, dtype=pl.String).gather(block.video_N[runs])
+        rows = pl.DataFrame([videos, pl.Series("timestamp_us", block.time_us_N[runs])])
+        found = rows.join(key_frames, on=KEY, how="left", maintain_order="left")["frame"].fill_null(-1).to_numpy()
     return np.repeat(found, np.diff(np.append(runs, len(block.line_N))))
 
 

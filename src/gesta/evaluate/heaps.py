@@ -133,9 +133,6 @@ def _move(
             _copy(old_K7, old_start_F[f] + i, new_K7, new_start_F[f] + i)
 
 
-# Rows are named by their number and never cut out: a cut array is counted, and threads that count together wait.
-
-
 @numba.njit(cache=True, nogil=True)
 def _copy(source_K7: Floats, source: int, target_K7: Floats, target: int) -> None:
     for part in range(NUM_PARTS):
@@ -151,30 +148,8 @@ def _is_less(a_K7: Floats, a: int, b_K7: Floats, b: int) -> bool:
     return False
 
 
-@numba.njit(cache=True, nogil=True)
-def _sift_down(entries_K7: Floats, start: int, at: int, item_17: Floats) -> None:
-    """Put the item where it belongs on the way from `at` up to the root of the heap that begins at `start`."""
-    while at > 0:
-        parent = (at - 1) >> 1
-        if not _is_less(item_17, 0, entries_K7, start + parent):
-            break
-        _copy(entries_K7, start + parent, entries_K7, start + at)
-        at = parent
-    _copy(item_17, 0, entries_K7, start + at)
-
-
-@numba.njit(cache=True, nogil=True)
-def _replace_root(entries_K7: Floats, start: int, num: int, item_17: Floats) -> None:
-    """Take the smallest out and put the item in: the hole goes down to a leaf first, then the item up from there."""
-    at, child = 0, 1
-    while child < num:
-        right = child + 1
-        if right < num and not _is_less(entries_K7, start + child, entries_K7, start + right):
-            child = right
-        _copy(entries_K7, start + child, entries_K7, start + at)
-        at = child
-        child = 2 * at + 1
-    _sift_down(entries_K7, start, at, item_17)
+# An array that is cut, or handed to a function with a loop in it, is counted, and the threads' counts wait for each
+# other. So rows are named by their number, and the heap's two ways stand in one function.
 
 
 @numba.njit(cache=True, nogil=True)
@@ -182,7 +157,7 @@ def _push(
     frame_N: Codes, class_N: Codes, corners_N4: Floats, score_N: Floats, num_before: int, cap: int, is_heap: int,
     entries_K7: Floats, start_F: Ints, num_F: Ints, first_F: Ints, low: int, high: int,
 ) -> None:  # fmt: skip
-    """Push the rows of key-frames low .. high."""
+    """Push the rows of key-frames low .. high as `heapq.heappush` and, where one is full, `heapq.heapreplace` do."""
     item_17 = np.empty((1, NUM_PARTS))
     for i in range(len(frame_N)):
         f = frame_N[i]
@@ -198,11 +173,24 @@ def _push(
         item_17[0, 2], item_17[0, 3] = corners_N4[i, 1], corners_N4[i, 0]
         item_17[0, 4], item_17[0, 5] = corners_N4[i, 3], corners_N4[i, 2]
         item_17[0, 6] = num_before + i
+        at = num
         if is_full:
-            _replace_root(entries_K7, start, num, item_17)
-            continue
-        if is_heap:
-            _sift_down(entries_K7, start, num, item_17)
+            # The smallest leaves: its hole goes down to a leaf, always to the smaller child.
+            at, child = 0, 1
+            while child < num:
+                right = child + 1
+                if right < num and not _is_less(entries_K7, start + child, entries_K7, start + right):
+                    child = right
+                _copy(entries_K7, start + child, entries_K7, start + at)
+                at = child
+                child = 2 * at + 1
         else:
-            _copy(item_17, 0, entries_K7, start + num)
-        num_F[f] = num + 1
+            num_F[f] = num + 1
+        # From the hole the item goes up to where it belongs.
+        while is_heap and at > 0:
+            parent = (at - 1) >> 1
+            if not _is_less(item_17, 0, entries_K7, start + parent):
+                break
+            _copy(entries_K7, start + parent, entries_K7, start + at)
+            at = parent
+        _copy(item_17, 0, entries_K7, start + at)

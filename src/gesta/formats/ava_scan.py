@@ -35,8 +35,9 @@ MAX_DECIMALS = 60
 _POWERS_K2 = np.array([[float(10**k), float(10**k - int(float(10**k)))] for k in range(MAX_DECIMALS + 1)])
 """Powers of ten as the nearest double and what it lacks; to 10**22 nothing is lacking."""
 
-_NEWLINE, _RETURN, _PRINTED, _QUOTE, _COMMA, _MINUS, _POINT, _ZERO, _NINE, _EXPONENT = map(ord, '\n\r!",-.09e')
+_NEWLINE, _RETURN, _PRINTED, _QUOTE, _COMMA, _MINUS, _POINT, _ZERO, _EXPONENT = map(ord, '\n\r!",-.0e')
 _MAX_EXACT = 1 << 53
+_US_OF_DECIMALS = np.array([10 ** (6 - decimals) for decimals in range(7)])
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -82,7 +83,7 @@ def scan_ava_csv(path: Path, *, is_score: bool, read_odd: SlowReader) -> Iterato
     with ThreadPoolExecutor(NUM_THREADS) as pool:
         try:
             for text in _texts(path):
-                num_own = text.count(b"\n")
+                num_own = int(_num_lines(np.frombuffer(text, dtype=np.uint8)))
                 waiting.append(pool.submit(_scan_block, text, num_own, num_lines, is_score=is_score, read_odd=read_odd))
                 num_lines += num_own
                 if len(waiting) > NUM_THREADS:
@@ -190,16 +191,25 @@ def _with_odd_lines(block: AvaBlock, odd: Ints, span_N2: Ints, text: bytes, *, r
 
 
 @numba.njit(cache=True, nogil=True)
-def _near(mantissa: np.int64, num_decimals: np.int64, powers_K2: Floats) -> tuple[float, bool]:
-    """The double nearest to mantissa / 10**num_decimals, and whether that is certain.
+def _num_lines(text: Bytes) -> int:
+    count = 0
+    for i in range(len(text)):
+        count += 1 if text[i] == _NEWLINE else 0
+    return count
+
+
+# An array that is handed to a function is counted, and the threads' counts wait for each other: what is done for every
+# cell stands in one function, and what that calls takes numbers.
+
+
+@numba.njit(cache=True, nogil=True)
+def _near(mantissa: np.int64, power: float, lack: float) -> tuple[float, bool]:
+    """The double nearest to mantissa / (power + lack), and whether that is certain.
 
     One division of exact numbers rounds right. Beyond them, both numbers are a double and what it lacks: the
     quotient's remainder is taken exactly (Dekker's product) and divided once more. That second quotient is known to
     some 14 digits, so the sum is certain where a billionth more or less of it rounds alike.
     """
-    power = powers_K2[num_decimals, 0]
-    if mantissa < _MAX_EXACT and num_decimals <= 22:
-        return float(mantissa) / power, True
     high = float(mantissa)
     low = float(np.int64(mantissa) - np.int64(high))
     quotient = high / power
@@ -209,79 +219,9 @@ def _near(mantissa: np.int64, num_decimals: np.int64, powers_K2: Floats) -> tupl
     q_low, p_low = quotient - q_high, power - p_high
     product = quotient * power
     error = ((q_high * p_high - product) + q_high * p_low + q_low * p_high) + q_low * p_low
-    rest = ((high - product) - error + low - quotient * powers_K2[num_decimals, 1]) / power
+    rest = ((high - product) - error + low - quotient * lack) / power
     total = quotient + rest
     return total, quotient + rest * (1 + 1e-9) == total and quotient + rest * (1 - 1e-9) == total
-
-
-@numba.njit(cache=True, nogil=True)
-def _decimal(text: Bytes, start: int, powers_K2: Floats) -> tuple[float, int]:
-    """The number that begins at `start`, and where it ends; -1 where the loop cannot read it."""
-    at = start + 1 if text[start] == _MINUS else start
-    mantissa = np.int64(0)
-    first = at
-    while _ZERO <= text[at] <= _NINE:
-        mantissa = mantissa * 10 + (np.int64(text[at]) - _ZERO)
-        at += 1
-    num_digits, num_decimals = np.int64(at - first), np.int64(0)
-    if text[at] == _POINT:
-        at += 1
-        first = at
-        while _ZERO <= text[at] <= _NINE:
-            mantissa = mantissa * 10 + (np.int64(text[at]) - _ZERO)
-            # Zeros in front of the first digit count as none, however many there are.
-            num_digits += 1 if mantissa > 0 else 0
-            at += 1
-        num_decimals = np.int64(at - first)
-        if mantissa == 0 and num_decimals > 0:
-            num_digits = np.int64(1)
-    if num_digits == 0 or num_digits > 18:
-        return 0.0, -1
-    if text[at] == _EXPONENT:
-        exponent, at = _whole(text, at + 1)
-        if at < 0 or exponent > 0 or exponent < -MAX_DECIMALS:
-            return 0.0, -1
-        num_decimals -= exponent
-    if num_decimals > MAX_DECIMALS:
-        return 0.0, -1
-    value, is_certain = _near(mantissa, num_decimals, powers_K2)
-    return (-value if text[start] == _MINUS else value), (at if is_certain else -1)
-
-
-@numba.njit(cache=True, nogil=True)
-def _whole(text: Bytes, start: int) -> tuple[np.int64, int]:
-    """The whole number that begins at `start`, and where it ends; -1 where the loop cannot read it."""
-    first = start + 1 if text[start] == _MINUS else start
-    at = first
-    value = np.int64(0)
-    while _ZERO <= text[at] <= _NINE:
-        value = value * 10 + (np.int64(text[at]) - _ZERO)
-        at += 1
-    if at == first or at - first > 18:
-        return value, -1
-    return (-value if first > start else value), at
-
-
-@numba.njit(cache=True, nogil=True)
-def _time_us(text: Bytes, start: int) -> tuple[np.int64, int]:
-    """The seconds that begin at `start` as microseconds, and where they end; -1 where the loop cannot read them."""
-    value = np.int64(0)
-    at = start
-    while _ZERO <= text[at] <= _NINE:
-        value = value * 10 + (np.int64(text[at]) - _ZERO)
-        at += 1
-    if at == start or at - start > 12:
-        return value, -1
-    num_decimals = 0
-    if text[at] == _POINT:
-        at += 1
-        while _ZERO <= text[at] <= _NINE and num_decimals < 7:
-            value = value * 10 + (np.int64(text[at]) - _ZERO)
-            num_decimals += 1
-            at += 1
-    for _ in range(6 - num_decimals):
-        value *= 10
-    return value, at if num_decimals < 7 else -1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -293,36 +233,76 @@ def _after_line(text: Bytes, at: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _read_rest(
+def _read_rest(  # noqa: C901, PLR0915 one function, because a call with an array costs as much as a cell
     text: Bytes, start: int, row: int, powers_K2: Floats, is_score: int, time_us_N: Ints, corners_N4: Floats,
     class_id_N: Ints, score_N: Floats, person_N: Ints, num_cells_N: Bytes,
 ) -> int:  # fmt: skip
     """Where the next line begins, once the cells after the id are read; -1 where the loop cannot read one."""
-    time_us_N[row], at = _time_us(text, start)
     class_id_N[row], score_N[row], person_N[row] = 0, np.nan, NO_PERSON
-    if at < 0:
-        return -1
-    if text[at] != _COMMA:
-        corners_N4[row, :] = np.nan
-        num_cells_N[row] = 2
-        return _after_line(text, at)
-    for i in range(4):
-        corners_N4[row, i], at = _decimal(text, at + 1, powers_K2)
-        if at < 0 or text[at] != _COMMA:
+    at, cell = start, 0
+    while True:
+        is_minus = text[at] == _MINUS
+        at += 1 if is_minus else 0
+        mantissa, first, num_zeros = np.int64(0), at, 0
+        digit = np.int64(text[at]) - _ZERO
+        while 0 <= digit <= 9:
+            mantissa = mantissa * 10 + digit
+            at += 1
+            digit = np.int64(text[at]) - _ZERO
+        num_whole, num_decimals, has_point = at - first, np.int64(0), text[at] == _POINT
+        if has_point:
+            at += 1
+            first = at
+            digit = np.int64(text[at]) - _ZERO
+            while 0 <= digit <= 9:
+                mantissa = mantissa * 10 + digit
+                num_zeros += 1 if mantissa == 0 else 0
+                at += 1
+                digit = np.int64(text[at]) - _ZERO
+            num_decimals = np.int64(at - first)
+        # Zeros in front of the first digit count as none, however many there are.
+        num_digits = num_whole + num_decimals - num_zeros
+        if num_digits > 18 or num_whole + num_decimals == 0:
             return -1
-    class_id_N[row], at = _whole(text, at + 1)
-    if at < 0:
-        return -1
-    num_cells_N[row] = 7
-    if text[at] == _COMMA:
-        num_cells_N[row] = 8
-        if is_score:
-            score_N[row], at = _decimal(text, at + 1, powers_K2)
+        if cell == 0:
+            if is_minus or num_whole == 0 or num_whole > 12 or num_decimals > 6:
+                return -1
+            time_us_N[row] = mantissa * _US_OF_DECIMALS[num_decimals]
+        elif cell == 5 or (cell == 6 and not is_score):
+            if has_point:
+                return -1
+            (class_id_N if cell == 5 else person_N)[row] = -mantissa if is_minus else mantissa
         else:
-            person_N[row], at = _whole(text, at + 1)
-        if at < 0:
-            return -1
-    return _after_line(text, at)
+            if text[at] == _EXPONENT and text[at + 1] == _MINUS:
+                at += 2
+                first, exponent = at, np.int64(0)
+                digit = np.int64(text[at]) - _ZERO
+                while 0 <= digit <= 9 and exponent <= MAX_DECIMALS:
+                    exponent = exponent * 10 + digit
+                    at += 1
+                    digit = np.int64(text[at]) - _ZERO
+                num_decimals += exponent if at > first else MAX_DECIMALS + 1
+            if num_decimals > MAX_DECIMALS:
+                return -1
+            if mantissa < _MAX_EXACT and num_decimals <= 22:
+                value = float(mantissa) / powers_K2[num_decimals, 0]
+            else:
+                value, is_certain = _near(mantissa, powers_K2[num_decimals, 0], powers_K2[num_decimals, 1])
+                if not is_certain:
+                    return -1
+            value = -value if is_minus else value
+            if cell < 5:
+                corners_N4[row, cell - 1] = value
+            else:
+                score_N[row] = value
+        cell += 1
+        if text[at] != _COMMA or cell == 7:
+            break
+        at += 1
+    if cell == 1:
+        corners_N4[row, :] = np.nan
+    num_cells_N[row] = cell + 1
+    return _after_line(text, at) if cell == 1 or cell >= 6 else -1
 
 
 @numba.njit(cache=True, nogil=True)
