@@ -20,7 +20,13 @@ Bits = npt.NDArray[np.uint8]
 
 
 def average_precisions(
-    class_K: Codes, score_K: Floats, right_K: Bits, *, num_groundtruth_C: Ints, ties: str = "stable"
+    class_K: Codes,
+    score_K: Floats,
+    right_K: Bits,
+    *,
+    num_groundtruth_C: Ints,
+    num_detections_C: Ints,
+    ties: str = "stable",
 ) -> Floats:
     """Average precision of each class, float64 [C]: NaN without ground truth, 0 without a right detection.
 
@@ -29,11 +35,11 @@ def average_precisions(
         score_K: [K]; of equal scores the later comes first, as a stable sort that is then reversed has it.
         right_K: [K], 1 where a detection is right.
         num_groundtruth_C: labelled boxes of each class.
+        num_detections_C: how often each class is in `class_K`.
         ties: "stable", or "numpy" for the order that NumPy's default sort happens to give on this machine.
     """
     num_classes = len(num_groundtruth_C)
-    num_C = np.bincount(class_K, minlength=num_classes)
-    start_C = np.concatenate([[0], np.cumsum(num_C)])
+    start_C = np.concatenate([[0], np.cumsum(num_detections_C)])
     by_class_score_K, by_class_right_K = np.empty(len(class_K)), np.empty(len(class_K), np.uint8)
     _scatter(class_K, score_K, right_K, start_C[:-1].copy(), by_class_score_K, by_class_right_K)
     ap_C = np.zeros(num_classes)
@@ -73,6 +79,7 @@ def _area(rank_R: Ints, num_groundtruth: int) -> float:
 def _scatter(
     class_K: Codes, score_K: Floats, right_K: Bits, next_C: Ints, out_score_K: Floats, out_right_K: Bits
 ) -> None:
+    """Put the detections of each class side by side, in their order."""
     for k in range(len(class_K)):
         place = next_C[class_K[k]]
         next_C[class_K[k]] = place + 1

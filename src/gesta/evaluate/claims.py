@@ -105,10 +105,15 @@ def claims_of(
     """
     num_frames = len(heaps.num_F)
     num_valid_F = np.zeros(num_frames, np.int64)
-    inverted_2 = np.full(2, NEVER, np.int64)
-    _count_valid(heaps.entries_K7, heaps.start_F, heaps.num_F, first_F, int(is_float32), num_valid_F, inverted_2)
-    if inverted_2[0] != NEVER:
-        raise InvertedBoxError(int(inverted_2[0]), is_labelled=False)
+    inverted: list[int] = []
+
+    def count(low: int, high: int) -> None:
+        args = (heaps.entries_K7, heaps.start_F, heaps.num_F, first_F, int(is_float32), num_valid_F, low, high)
+        inverted.append(int(_count_valid(*args)))
+
+    in_threads(count, num_frames)
+    if min(inverted) != NEVER:
+        raise InvertedBoxError(min(inverted), is_labelled=False)
     frames = np.argsort(first_F, kind="stable")
     out_F = np.empty(num_frames, np.int64)
     ends = np.cumsum(num_valid_F[frames])
@@ -125,16 +130,18 @@ def claims_of(
     taken_TM = np.zeros((len(ious), len(labelled.class_M)), np.uint8)
 
     def work(low: int, high: int) -> None:
+        first_1 = np.full(1, NEVER, np.int64)
         _claim(
             heaps.entries_K7, heaps.start_F, heaps.num_F, num_valid_F, out_F, labelled.start_F, labelled.class_M,
             labelled.corners_M4, labelled.row_M, thresholds_T, by_score, int(is_float32), claims.class_K,
-            claims.score_K, claims.right_TK, claims.row_K, claims.best_K, claims.iou_K, taken_TM, inverted_2,
+            claims.score_K, claims.right_TK, claims.row_K, claims.best_K, claims.iou_K, taken_TM, first_1,
             num_classes, low, high,
         )  # fmt: skip
+        inverted.append(int(first_1[0]))
 
     in_threads(work, num_frames)
-    if inverted_2[1] != NEVER:
-        raise InvertedBoxError(int(inverted_2[1]), is_labelled=True)
+    if min(inverted) != NEVER:
+        raise InvertedBoxError(min(inverted), is_labelled=True)
     return claims
 
 
@@ -178,10 +185,12 @@ def _arrange(
 
 @numba.njit(cache=True, nogil=True)
 def _count_valid(
-    entries_K7: Floats, start_F: Ints, num_F: Ints, first_F: Ints, is_float32: int, num_valid_F: Ints, inverted_2: Ints
-) -> None:
-    """Entries of each counted key-frame that are boxes; with float32 the first inverted one goes to `inverted_2[0]`."""
-    for f in range(len(num_F)):
+    entries_K7: Floats, start_F: Ints, num_F: Ints, first_F: Ints, is_float32: int, num_valid_F: Ints, low: int,
+    high: int,
+) -> np.int64:  # fmt: skip
+    """Count each key-frame's entries that are boxes; with float32 it is said which row is the first inverted one."""
+    first = np.int64(NEVER)
+    for f in range(low, high):
         if first_F[f] == NEVER:
             continue
         for i in range(start_F[f], start_F[f] + num_F[f]):
@@ -189,10 +198,11 @@ def _count_valid(
                 y1, x1 = np.float32(entries_K7[i, 2]), np.float32(entries_K7[i, 3])
                 y2, x2 = np.float32(entries_K7[i, 4]), np.float32(entries_K7[i, 5])
                 if x1 > x2 or y1 > y2:
-                    inverted_2[0] = min(inverted_2[0], np.int64(entries_K7[i, 6]))
+                    first = min(first, np.int64(entries_K7[i, 6]))
                 num_valid_F[f] += 1
             elif entries_K7[i, 3] < entries_K7[i, 5] and entries_K7[i, 2] < entries_K7[i, 4]:
                 num_valid_F[f] += 1
+    return first
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -234,13 +244,13 @@ def _mark_classes(class_M: Codes, low: int, high: int, is_there: int, span_C2: C
 
 @numba.njit(cache=True, nogil=True)
 def _best_box(
-    entries_K7: Floats, k: int, corners_M4: Floats, row_M: Ints, low: int, high: int, is_float32: int, inverted_2: Ints
+    entries_K7: Floats, k: int, corners_M4: Floats, row_M: Ints, low: int, high: int, is_float32: int, first_1: Ints
 ) -> tuple[int, float]:
     """The labelled box, among low .. high, that the entry overlaps most, the first of equals; -1: there is none."""
     best, most = -1, 0.0
     for m in range(low, high):
         if corners_M4[m, 0] > corners_M4[m, 2] or corners_M4[m, 1] > corners_M4[m, 3]:
-            inverted_2[1] = min(inverted_2[1], row_M[m])
+            first_1[0] = min(first_1[0], row_M[m])
         overlap = _iou_float32(entries_K7, k, corners_M4, m) if is_float32 else _iou(entries_K7, k, corners_M4, m)
         # NumPy's argmax takes the first NaN for the largest.
         if best < 0 or (overlap > most and not np.isnan(most)) or (np.isnan(overlap) and not np.isnan(most)):
@@ -252,7 +262,7 @@ def _best_box(
 def _claim(
     entries_K7: Floats, start_F: Ints, num_F: Ints, num_valid_F: Ints, out_F: Ints, box_start_F: Ints, class_M: Codes,
     corners_M4: Floats, row_M: Ints, thresholds_T: Floats, by_score: int, is_float32: int, class_K: Codes,
-    score_K: Floats, right_TK: Bits, row_K: Ints, best_K: Ints, iou_K: Floats, taken_TM: Bits, inverted_2: Ints,
+    score_K: Floats, right_TK: Bits, row_K: Ints, best_K: Ints, iou_K: Floats, taken_TM: Bits, first_1: Ints,
     num_classes: int, low: int, high: int,
 ) -> None:  # fmt: skip
     """Fill the claims of key-frames low .. high."""
@@ -280,7 +290,7 @@ def _claim(
             best, most = -1, 0.0
             if span_C2[c, 1] > 0:
                 best, most = _best_box(
-                    entries_K7, k, corners_M4, row_M, span_C2[c, 0], span_C2[c, 1], is_float32, inverted_2
+                    entries_K7, k, corners_M4, row_M, span_C2[c, 0], span_C2[c, 1], is_float32, first_1
                 )
                 for t in range(len(thresholds_T)):
                     if most >= thresholds_T[t] and not taken_TM[t, best]:

@@ -272,7 +272,10 @@ def scored(
     score_K = claims.score_K.astype(np.float32).astype(np.float64) if rules.is_float32 else claims.score_K
     results = []
     for iou, right_K in zip(ious, claims.right_TK, strict=True):
-        ap_C = average_precisions(claims.class_K, score_K, right_K, num_groundtruth_C=num_groundtruth_C, ties=ties)
+        ap_C = average_precisions(
+            claims.class_K, score_K, right_K, num_groundtruth_C=num_groundtruth_C, num_detections_C=num_detections_C,
+            ties=ties,
+        )  # fmt: skip
         if rules.skips_undetected_classes:
             ap_C[num_detections_C == 0] = np.nan
         results.append(

@@ -83,7 +83,7 @@ def pushed(heaps: Heaps, boxes: Boxes, *, cap: int, order: Order) -> Heaps:
     """
     num_frames = len(heaps.num_F)
     room_F = heaps.num_F.copy()
-    _count(boxes.frame_N, boxes.class_N, room_F)
+    in_threads(lambda low, high: _count(boxes.frame_N, boxes.class_N, room_F, low, high), num_frames)
     bound = cap if order == "heap" else 0
     if bound:
         np.minimum(room_F, bound, out=room_F)
@@ -118,9 +118,9 @@ def in_threads(work: Callable[[int, int], None], num_items: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _count(frame_N: Codes, class_N: Codes, counts_F: Ints) -> None:
+def _count(frame_N: Codes, class_N: Codes, counts_F: Ints, low: int, high: int) -> None:
     for i in range(len(frame_N)):
-        if frame_N[i] >= 0 and class_N[i] >= 0:
+        if low <= frame_N[i] < high and class_N[i] >= 0:
             counts_F[frame_N[i]] += 1
 
 
