@@ -35,7 +35,7 @@ THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THR
 OFFICIAL_EVALUATION = ("add_gt", "add_det", "evaluate")
 COCO_EVALUATION = ("index", "evaluate")
 COCO_PROGRAMS = ("faster-coco-eval", "pycocotools")
-RUNS = 5
+RUNS = 11
 
 
 def in_own_process(work: str, *, flags: list[str] | None = None, **arguments: object) -> dict[str, Any]:

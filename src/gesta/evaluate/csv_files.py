@@ -34,8 +34,8 @@ from gesta.formats import read_ava_csv, scan_ava_blocks
 from gesta.formats.ava_scan import AvaBlock
 from gesta.schema import UnknownName
 
-BATCH_ROWS = 1 << 21
-"""Detections that are pushed at a time. Source: ours; 100 MB of arrays."""
+BATCH_ROWS = 1 << 22
+"""Detections that are pushed at a time. Source: ours; 200 MB of arrays at most, and AVA's validation set in one go."""
 
 LEAST_RUN = 8
 """Rows that a key-frame has in a row, on average, from which key-frames are looked up one by one. Source: ours."""
