@@ -41,6 +41,7 @@ def frame(rows):
 @given(st.lists(row, max_size=8), st.lists(row, max_size=8), st.sets(st.integers(0, 5), min_size=1))
 @settings(max_examples=40)
 @example(rows=[("a", 0, 0.0, 0.0, 1.0, 1.0, 1, 1.0)], more=[("a", 2**45, 0.0, 0.0, 1.0, 1.0, 1, 1.0)], ids={1})
+@example(rows=[("-a", 0, 0.0, 0.0, 0.0, 1e300, 0, None)], more=[("-a", 0, 0.0, 0.0, 0.0, -1e300, 0, None)], ids={0})
 def test_any_two_tables_end_in_a_diagnosis(rows, more, ids):
     result = diagnose(frame(rows), frame(more), class_ids=sorted(ids))
     assert np.isnan(result.mean_ap) or result.mean_ap_mended >= -1e-12

@@ -114,6 +114,7 @@ class _Case:
         return self.on_sample(rows) if is_keyed else rows
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of trials on numbers that no box has
 def diagnose(
     groundtruth: pl.DataFrame,
     detections: pl.DataFrame,

@@ -55,6 +55,10 @@ PLAIN_LIMIT = 2.0
 """Corners up to this are fractions of the frame; a box may stick out. Source: ours."""
 
 
+FARTHEST = 1e100
+"""Farthest corner of a box that a trial looks at, in frames. Source: ours; its area is still a number."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoxChange:
     """Order of numbers, then division by width and height of the frame, then a mirror.
@@ -92,12 +96,17 @@ class BoxChange:
         return ". ".join(part for part in parts if part)
 
     def apply(self, boxes_N4: Floats, sizes_N2: Floats | None = None) -> Floats:
-        """The boxes in fractions of the frame, [N, 4].
+        """The boxes in fractions of the frame, [N, 4], finite: corners beyond `FARTHEST` are put there.
 
         Args:
             boxes_N4: as they were written.
             sizes_N2: width and height of each box's video; needed for pixels without a `size`.
         """
+        with np.errstate(over="ignore", invalid="ignore"):
+            changed_N4 = self._changed(boxes_N4, sizes_N2)
+        return np.clip(np.nan_to_num(changed_N4, nan=0.0), -FARTHEST, FARTHEST)
+
+    def _changed(self, boxes_N4: Floats, sizes_N2: Floats | None) -> Floats:
         corners_N4 = LAYOUTS[self.layout][1](boxes_N4)
         if self.unit == "of labels":
             assert sizes_N2 is not None
