@@ -361,3 +361,26 @@ def refuse_unlistable(texts: pl.Series, *, what: str, path: Path, separator: str
                 where=path,
                 mend="Readers cut lines there. Rename the file, or use a format with quotes (kinetics-json, csv)",
             )
+
+
+def filled_videos(annotations: Annotations, *, context: Context, path: Path) -> pl.DataFrame:
+    """One row a video, those that only boxes or clips name too; gaps are filled from the context.
+
+    Raises:
+        BadInput: a video comes twice, or is in two splits.
+    """
+    named = pl.concat([frame["video_id"] for frame in (annotations.videos, annotations.boxes, annotations.clips)])
+    videos = shaped(annotations.videos, VIDEO_COLUMNS)
+    given = videos[:0] if context.videos is None else shaped(context.videos, VIDEO_COLUMNS)
+    for frame in (videos, given):
+        double = frame.filter(pl.col("video_id").is_duplicated())
+        if double.height:
+            raise BadInput(f"video {double['video_id'][0]!r} comes twice", where=path, mend="Keep one row a video")
+    ids = pl.DataFrame({"video_id": named.unique(maintain_order=True)})
+    both = ids.join(videos, on="video_id", how="left", maintain_order="left").join(
+        given, on="video_id", how="left", suffix="_given", maintain_order="left"
+    )
+    rest = [name for name in VIDEO_COLUMNS if name != "video_id"]
+    filled = both.select("video_id", *(pl.coalesce(name, f"{name}_given").alias(name) for name in rest))
+    splits = split_of_videos(filled, annotations.clips, path=path)
+    return filled.with_columns(pl.Series("split", splits, dtype=pl.String()))

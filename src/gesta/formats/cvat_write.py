@@ -14,8 +14,8 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 import polars as pl
 
-from gesta.formats.annotations import VIDEO_COLUMNS, Annotations, Context, frame_numbers, shaped
-from gesta.formats.clip_labels import known_label_map, split_of_videos
+from gesta.formats.annotations import VIDEO_COLUMNS, Annotations, Context, frame_numbers
+from gesta.formats.clip_labels import filled_videos, known_label_map
 from gesta.formats.key_boxes import keys_of
 from gesta.schema import BadInput
 from gesta.tables import Json, write_json, write_text
@@ -64,7 +64,7 @@ def write_cvat(path: Path, annotations: Annotations, *, context: Context = Conte
             class without a name or with that of another, two boxes of one person in one frame, a box that is no
             number, a text that XML cannot hold.
     """
-    videos = _videos(annotations, context=context, path=path)
+    videos = filled_videos(annotations, context=context, path=path)
     names = _class_names(annotations, context=context, path=path)
     if path.suffix.lower() == ".xml":
         if videos.height > 1:
@@ -89,25 +89,6 @@ def _file_name(video_id: str) -> str:
     name = quote(video_id, safe=" ()[]{}+,;=@!'&#")
     short = hashlib.sha256(video_id.encode()).hexdigest()[:16]
     return name if len(name) <= _MAX_NAME else f"{name[:100]}-{short}"
-
-
-def _videos(annotations: Annotations, *, context: Context, path: Path) -> pl.DataFrame:
-    """One row a video, those that only boxes or clips name too; gaps are filled from the context."""
-    named = pl.concat([frame["video_id"] for frame in (annotations.videos, annotations.boxes, annotations.clips)])
-    videos = shaped(annotations.videos, VIDEO_COLUMNS)
-    given = videos[:0] if context.videos is None else shaped(context.videos, VIDEO_COLUMNS)
-    for frame in (videos, given):
-        double = frame.filter(pl.col("video_id").is_duplicated())
-        if double.height:
-            raise BadInput(f"video {double['video_id'][0]!r} comes twice", where=path, mend="Keep one row a video")
-    ids = pl.DataFrame({"video_id": named.unique(maintain_order=True)})
-    both = ids.join(videos, on="video_id", how="left", maintain_order="left").join(
-        given, on="video_id", how="left", suffix="_given", maintain_order="left"
-    )
-    rest = [name for name in VIDEO_COLUMNS if name != "video_id"]
-    filled = both.select("video_id", *(pl.coalesce(name, f"{name}_given").alias(name) for name in rest))
-    splits = split_of_videos(filled, annotations.clips, path=path)
-    return filled.with_columns(pl.Series("split", splits, dtype=pl.String()))
 
 
 def _class_names(annotations: Annotations, *, context: Context, path: Path) -> pl.DataFrame:

@@ -11,8 +11,8 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 import polars as pl
 
-from gesta.formats.annotations import VIDEO_COLUMNS, Annotations, Context, frame_numbers, shaped
-from gesta.formats.clip_labels import known_label_map, split_of_videos
+from gesta.formats.annotations import Annotations, Context, frame_numbers
+from gesta.formats.clip_labels import filled_videos, known_label_map
 from gesta.formats.json_values import dumped
 from gesta.formats.key_boxes import keys_of
 from gesta.schema import BadInput
@@ -69,7 +69,7 @@ def write_label_studio(path: Path, annotations: Annotations, *, context: Context
         BadInput: a video has no frame rate, comes twice or is in two splits; a class has no name or that of another;
             a box is no number, a person has two boxes in a frame, half a box or clip, or a time before the start.
     """
-    videos = _videos(annotations, context=context, path=path)
+    videos = filled_videos(annotations, context=context, path=path)
     name_of = _class_names(annotations, context=context, path=path)
     boxes, clips = annotations.boxes.partition_by("video_id", as_dict=True), _by_video(annotations.clips)
     texts = []
@@ -82,25 +82,6 @@ def write_label_studio(path: Path, annotations: Annotations, *, context: Context
 
 def _by_video(clips: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return {str(key[0]): part for key, part in clips.partition_by("video_id", as_dict=True).items()}
-
-
-def _videos(annotations: Annotations, *, context: Context, path: Path) -> pl.DataFrame:
-    """One row a video, those that only boxes or clips name too; gaps are filled from the context."""
-    named = pl.concat([frame["video_id"] for frame in (annotations.videos, annotations.boxes, annotations.clips)])
-    videos = shaped(annotations.videos, VIDEO_COLUMNS)
-    given = videos[:0] if context.videos is None else shaped(context.videos, VIDEO_COLUMNS)
-    for frame in (videos, given):
-        double = frame.filter(pl.col("video_id").is_duplicated())
-        if double.height:
-            raise BadInput(f"video {double['video_id'][0]!r} comes twice", where=path, mend="Keep one row a video")
-    ids = pl.DataFrame({"video_id": named.unique(maintain_order=True)})
-    both = ids.join(videos, on="video_id", how="left", maintain_order="left").join(
-        given, on="video_id", how="left", suffix="_given", maintain_order="left"
-    )
-    rest = [name for name in VIDEO_COLUMNS if name != "video_id"]
-    filled = both.select("video_id", *(pl.coalesce(name, f"{name}_given").alias(name) for name in rest))
-    splits = split_of_videos(filled, annotations.clips, path=path)
-    return filled.with_columns(pl.Series("split", splits, dtype=pl.String()))
 
 
 def _class_names(annotations: Annotations, *, context: Context, path: Path) -> dict[int, str]:
