@@ -29,6 +29,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -284,7 +285,10 @@ def _dict_of(items: Sequence[object]) -> dict[object, object]:
     return {_key(key): value for key, value in zip(items[::2], items[1::2], strict=True)}
 
 
-def _last(machine: _Machine, kind: type) -> object:
+_T = TypeVar("_T")
+
+
+def _last(machine: _Machine, kind: type[_T]) -> _T:
     value = machine.stack[-1]
     if type(value) is not kind:
         raise TypeError(f"want a {kind.__name__}")
@@ -293,27 +297,27 @@ def _last(machine: _Machine, kind: type) -> object:
 
 def _append(machine: _Machine) -> None:
     item = machine.stack.pop()
-    _last(machine, list).append(item)  # type: ignore[attr-defined]
+    _last(machine, list).append(item)
 
 
 def _appends(machine: _Machine) -> None:
     items = _since_mark(machine)
-    _last(machine, list).extend(items)  # type: ignore[attr-defined]
+    _last(machine, list).extend(items)
 
 
 def _set_item(machine: _Machine) -> None:
     value, key = machine.stack.pop(), machine.stack.pop()
-    _last(machine, dict)[_key(key)] = value  # type: ignore[index]
+    _last(machine, dict)[_key(key)] = value
 
 
 def _set_items(machine: _Machine) -> None:
     items = _since_mark(machine)
-    _last(machine, dict).update(_dict_of(items))  # type: ignore[attr-defined]
+    _last(machine, dict).update(_dict_of(items))
 
 
 def _add_items(machine: _Machine) -> None:
     items = _since_mark(machine)
-    _last(machine, set).update(_key(item) for item in items)  # type: ignore[attr-defined]
+    _last(machine, set).update(_key(item) for item in items)
 
 
 def _pop(machine: _Machine) -> None:
