@@ -12,10 +12,10 @@ from gesta.label.line import run_label, run_simulated
 from gesta.label.server import RunningServer, running_server
 from gesta.label.store import database_url_of, open_store
 from gesta.label.supply import next_task, progress_of
-from gesta.label.tally import Rules, fewest_votes_left
+from gesta.label.tally import Rules
 
 __all__ = [
     "Answer", "CrowdSummary", "Rules", "RunningServer", "SimulatedWorker", "build_items", "cast_votes", "create_app",
-    "database_url_of", "default_crowd", "export_votes", "fewest_votes_left", "import_gold", "load_items",
+    "database_url_of", "default_crowd", "export_votes", "import_gold", "load_items",
     "next_task", "open_store", "progress_of", "run_label", "run_simulated", "running_server", "simulate_crowd",
 ]  # fmt: skip

@@ -80,6 +80,8 @@ def _votes_of(store: Store) -> pl.DataFrame:
             items.c.gold_answer.is_not(None).label("is_gold"),
             votes.c.spent_ms,
             votes.c.cast_at_us,
+            sa.null().label("detail"),
+            sa.literal(0).label("revision"),
         )
         .join(items, items.c.item_id == votes.c.item_id)
         .order_by(votes.c.vote_id)

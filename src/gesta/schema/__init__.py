@@ -14,6 +14,7 @@ from gesta.schema.errors import (
 )
 from gesta.schema.nouns import (
     ANSWERS,
+    DONE,
     VERDICTS,
     Availability,
     BoxLabel,
@@ -44,13 +45,14 @@ from gesta.schema.nouns import (
     clip_id_of,
     clip_item_id_of,
 )
-from gesta.schema.protocols import BOX_PROTOCOL, CLIP_PROTOCOL, PROTOCOLS, Protocol, TrustRule
+from gesta.schema.protocols import BOX_PROTOCOL, CLIP_PROTOCOL, PROTOCOLS, Protocol, TrustRule, fewest_votes_left
 from gesta.schema.times import US_PER_S, format_seconds, parse_seconds
 
 __all__ = [
     "ANSWERS",
     "BOX_PROTOCOL",
     "CLIP_PROTOCOL",
+    "DONE",
     "PROTOCOLS",
     "US_PER_S",
     "VERDICTS",
@@ -95,6 +97,7 @@ __all__ = [
     "box_item_id_of",
     "clip_id_of",
     "clip_item_id_of",
+    "fewest_votes_left",
     "format_seconds",
     "parse_seconds",
 ]

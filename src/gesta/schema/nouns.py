@@ -181,25 +181,35 @@ class ClipKeyFrame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One thing that workers are asked about: a clip and a class, or a boxed person and a class."""
+    """One thing that workers are asked about, of one of seven kinds.
+
+    clip: does the clip show the class (K400 3.3)? suggestion: which action does it show (K400 3.1)? frame: where are
+    the persons of the key-frame (AVA-Kinetics 1.2, step 3)? person: which actions does the boxed person do (step 4)?
+    box: does the boxed person do the class (step 5)? cluster: which of these clips are the same (K700-2020 2)?
+    class: which of these clips do not belong (K400 3.4)?
+    """
 
     item_id: str = column("unique")
-    kind: str = column("clip (K400 3.3) or box (AVA-Kinetics 1.2, step 5)")
-    clip_id: str = column("clip to play")
-    class_id: int = column("action asked for")
-    timestamp_us: int | None = column("key-frame of a box item", default=None)
-    person_id: int | None = column("track of a box item", default=None)
+    kind: str = column("clip, suggestion, frame, person, box, cluster or class")
+    clip_id: str = column("clip to play; of a cluster or class the first one")
+    class_id: int | None = column("action asked for, or that was; null for frame and person", default=None)
+    timestamp_us: int | None = column("key-frame of a frame, person or box", default=None)
+    person_id: int | None = column("track of a person or box", default=None)
     x1: float | None = column("left of the box, fraction of the width", default=None)
     y1: float | None = column("top of the box, fraction of the height", default=None)
     x2: float | None = column("right of the box, fraction of the width", default=None)
     y2: float | None = column("bottom of the box, fraction of the height", default=None)
+    detail: str | None = column("JSON: boxes of a frame, clips of a cluster or class", default=None)
 
 
 ANSWERS = ("yes", "no", "unsure", "broken")
-"""What a worker may answer; broken = does not play, no human, an image, a cartoon or a game.
+"""What a worker may answer to a yes-or-no question; broken = does not play, no human, an image, a cartoon or a game.
 
 Source: Kinetics-400 paper, section 3.3 (the response icons).
 """
+
+DONE = "done"
+"""The answer to a question that is not yes or no; what was done is in the vote's `detail`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,15 +219,17 @@ class Vote:
     vote_id: int = column("order of arrival, from 1")
     item_id: str = column("what was asked")
     worker_id: str = column("who answered")
-    answer: str = column("yes, no, unsure or broken")
+    answer: str = column("yes, no, unsure or broken; done where the answer is in `detail`")
     lasts_whole_clip: bool | None = column("after yes: does the action last for the whole clip?", default=None)
     is_gold: bool = column("whether the answer was known beforehand", default=False)
     spent_ms: int = column("from showing to answering, milliseconds", default=0)
     cast_at_us: int = column("arrival, microseconds since 1970 UTC", default=0)
+    detail: str | None = column("JSON: boxes drawn, classes chosen, text, clips kept or removed", default=None)
+    revision: int = column("0 = the first answer; a later one of the same worker replaces it", default=0)
 
     def __post_init__(self) -> None:
-        if self.answer not in ANSWERS:
-            raise BadInput(f"{self.answer!r} is no answer", mend=f"Want one of {', '.join(ANSWERS)}")
+        if self.answer not in (*ANSWERS, DONE):
+            raise BadInput(f"{self.answer!r} is no answer", mend=f"Want one of {', '.join((*ANSWERS, DONE))}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
