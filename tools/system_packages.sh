@@ -1,8 +1,10 @@
 #!/bin/sh
-# The tests compare with ffmpeg's own output and drive a real browser. Bring both on Debian as root, else ask.
+# The tests compare with ffmpeg's own output, drive a real browser and start a real PostgreSQL. Bring them on Debian
+# as root, else ask.
 missing=""
 command -v ffmpeg >/dev/null 2>&1 || missing="$missing ffmpeg"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null 2>&1 || missing="$missing postgresql"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   echo "installing system packages:$missing"
