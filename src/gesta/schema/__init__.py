@@ -1,6 +1,7 @@
 """The nouns of the line, frozen and checked; units; the error tree. Imports nothing of ours."""
 
 from gesta.schema.boxes import box_area, box_iou
+from gesta.schema.crowd_nouns import EDITS, ClassEdit, ClipReview, ClipScore, KeyFrameBox, ProposedLabel, Suggestion
 from gesta.schema.errors import (
     BadInput,
     BadRow,
@@ -42,17 +43,27 @@ from gesta.schema.nouns import (
     Vote,
     Worker,
     box_item_id_of,
+    check_box,
+    class_item_id_of,
     clip_id_of,
     clip_item_id_of,
+    cluster_item_id_of,
+    frame_item_id_of,
+    person_item_id_of,
+    suggestion_item_id_of,
 )
 from gesta.schema.protocols import BOX_PROTOCOL, CLIP_PROTOCOL, PROTOCOLS, Protocol, TrustRule, fewest_votes_left
+from gesta.schema.questions import ANSWERS_OF, MIN_IOU, is_right
 from gesta.schema.times import US_PER_S, format_seconds, parse_seconds
 
 __all__ = [
     "ANSWERS",
+    "ANSWERS_OF",
     "BOX_PROTOCOL",
     "CLIP_PROTOCOL",
     "DONE",
+    "EDITS",
+    "MIN_IOU",
     "PROTOCOLS",
     "US_PER_S",
     "VERDICTS",
@@ -62,10 +73,13 @@ __all__ = [
     "BadVideo",
     "BoxLabel",
     "Candidate",
+    "ClassEdit",
     "ClassScore",
     "Clip",
     "ClipKeyFrame",
     "ClipLabel",
+    "ClipReview",
+    "ClipScore",
     "Detection",
     "Duplicate",
     "FrameFeature",
@@ -74,14 +88,17 @@ __all__ = [
     "Item",
     "Kept",
     "KeyFrame",
+    "KeyFrameBox",
     "LabelClass",
     "MissingExtra",
     "MissingTable",
     "Proposal",
+    "ProposedLabel",
     "Protocol",
     "Refused",
     "Reject",
     "SplitRow",
+    "Suggestion",
     "TrackBox",
     "TrustRule",
     "TruthAction",
@@ -95,9 +112,16 @@ __all__ = [
     "box_area",
     "box_iou",
     "box_item_id_of",
+    "check_box",
+    "class_item_id_of",
     "clip_id_of",
     "clip_item_id_of",
+    "cluster_item_id_of",
     "fewest_votes_left",
     "format_seconds",
+    "frame_item_id_of",
+    "is_right",
     "parse_seconds",
+    "person_item_id_of",
+    "suggestion_item_id_of",
 ]

@@ -6,6 +6,9 @@ from the fields here, and `docs/formats.md` is made from them and from each fiel
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -23,7 +26,12 @@ def _check_interval(row: Clip | TruthAction) -> None:
         raise BadInput(f"{row} ends before it starts", mend="Want start_us < end_us; the interval is half-open")
 
 
-def _check_box(row: Any) -> None:
+def check_box(row: Any) -> None:
+    """Nothing, if the row's x1, y1, x2, y2 are a box inside the frame.
+
+    Raises:
+        BadInput: they are not.
+    """
     if not (0 <= row.x1 < row.x2 <= 1 and 0 <= row.y1 < row.y2 <= 1):
         raise BadInput(
             f"{row} is no box inside the frame",
@@ -56,6 +64,55 @@ def clip_item_id_of(*, clip_id: str, class_id: int) -> str:
     'clip:c:7'
     """
     return f"clip:{clip_id}:{class_id}"
+
+
+def suggestion_item_id_of(*, clip_id: str, class_id: int) -> str:
+    """The id of the question what a clip shows instead of an action.
+
+    >>> suggestion_item_id_of(clip_id="c", class_id=7)
+    'suggestion:c:7'
+    """
+    return f"suggestion:{clip_id}:{class_id}"
+
+
+def frame_item_id_of(*, clip_id: str, timestamp_us: int) -> str:
+    """The id of the question where the persons of a key-frame are.
+
+    >>> frame_item_id_of(clip_id="c", timestamp_us=1_500_000)
+    'frame:c:0001500000'
+    """
+    return f"frame:{clip_id}:{timestamp_us:010d}"
+
+
+def person_item_id_of(*, clip_id: str, timestamp_us: int, person_id: int) -> str:
+    """The id of the question what one boxed person does.
+
+    >>> person_item_id_of(clip_id="c", timestamp_us=1_500_000, person_id=2)
+    'person:c:0001500000:2'
+    """
+    return f"person:{clip_id}:{timestamp_us:010d}:{person_id}"
+
+
+def cluster_item_id_of(*, clip_ids: Sequence[str]) -> str:
+    """The id of the question which of these look-alikes to keep: of the clips and their order, which answers index.
+
+    >>> cluster_item_id_of(clip_ids=["a", "b"])
+    'cluster:3554d2b8a1e34099'
+    """
+    return f"cluster:{_digest_of(clip_ids)}"
+
+
+def class_item_id_of(*, class_id: int, clip_ids: Sequence[str]) -> str:
+    """The id of the question which of these clips of a class do not belong: of the clips and their order.
+
+    >>> class_item_id_of(class_id=7, clip_ids=["a", "b"])
+    'class:7:3554d2b8a1e34099'
+    """
+    return f"class:{class_id}:{_digest_of(clip_ids)}"
+
+
+def _digest_of(clip_ids: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(list(clip_ids)).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -146,7 +203,7 @@ class Proposal:
     score: float = column("detector's confidence, 0 to 1")
 
     def __post_init__(self) -> None:
-        _check_box(self)
+        check_box(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +222,7 @@ class TrackBox:
     is_interpolated: bool = column("whether no detection stands behind it but its neighbours in time")
 
     def __post_init__(self) -> None:
-        _check_box(self)
+        check_box(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +295,7 @@ class Gold:
 
     item_id: str = column("what is asked")
     answer: str = column("the known answer")
+    detail: str | None = column("JSON, as a vote's: what is known beyond the answer", default=None)
 
 
 VERDICTS = ("accepted", "rejected", "open")
@@ -275,7 +333,7 @@ class BoxLabel:
     num_votes: int = column("counted votes")
 
     def __post_init__(self) -> None:
-        _check_box(self)
+        check_box(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -424,4 +482,4 @@ class TruthBox:
     y2: float = column("bottom, fraction of the frame's height")
 
     def __post_init__(self) -> None:
-        _check_box(self)
+        check_box(self)

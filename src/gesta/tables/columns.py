@@ -59,6 +59,8 @@ def _columns_of(row: type) -> tuple[Column, ...]:
     return tuple(columns)
 
 
+_LABEL_KEY = ("clip_id", "timestamp_us", "person_id", "class_id")
+
 _KINDS = (
     TableKind("videos", schema.Video, ("video_id",), "import"),
     TableKind("availability", schema.Availability, ("file", "video_id"), "import"),
@@ -70,9 +72,17 @@ _KINDS = (
     TableKind("key_frames", schema.ClipKeyFrame, ("clip_id", "timestamp_us"), "detect"),
     TableKind("items", schema.Item, ("item_id",), "label"),
     TableKind("gold", schema.Gold, ("item_id",), "label"),
+    TableKind("clip_scores", schema.ClipScore, ("clip_id", "class_id"), "label"),
+    TableKind("class_edits", schema.ClassEdit, ("edit_id", "new_class_id"), "classes"),
     TableKind("votes", schema.Vote, ("vote_id",), "label"),
     TableKind("clip_labels", schema.ClipLabel, ("clip_id", "class_id"), "consensus"),
-    TableKind("box_labels", schema.BoxLabel, ("clip_id", "timestamp_us", "person_id", "class_id"), "consensus"),
+    TableKind("box_labels", schema.BoxLabel, _LABEL_KEY, "consensus"),
+    TableKind("key_frame_boxes", schema.KeyFrameBox, ("clip_id", "timestamp_us", "person_id"), "consensus"),
+    TableKind(
+        "proposed_labels", schema.ProposedLabel, ("clip_id", "timestamp_us", "person_id", "class_id"), "consensus"
+    ),
+    TableKind("suggestions", schema.Suggestion, ("text",), "consensus"),
+    TableKind("reviews", schema.ClipReview, ("item_id", "clip_id"), "consensus"),
     TableKind("workers", schema.Worker, ("worker_id",), "consensus"),
     TableKind("frame_features", schema.FrameFeature, ("clip_id", "timestamp_us"), "curate"),
     TableKind("duplicates", schema.Duplicate, ("clip_id_a", "clip_id_b"), "curate"),

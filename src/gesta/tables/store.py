@@ -152,9 +152,11 @@ def write_table(path: Path, table: str, frame: pl.DataFrame, *, made_by: Provena
     return path
 
 
-def read_table(path: Path, table: str) -> pl.DataFrame:
+def read_table(path: Path, table: str, *, may_lack: Sequence[str] = ()) -> pl.DataFrame:
     """The table at `path` (a file, or a work folder that holds it), checked.
 
+    Args:
+        may_lack: columns that a file made by hand may leave out; they are null then.
     Raises:
         MissingTable: there is no such file.
         BadInput: the file cannot be parsed, or its ending is none of .parquet, .csv, .jsonl.
@@ -183,7 +185,8 @@ def read_table(path: Path, table: str) -> pl.DataFrame:
         raise BadInput(
             f"cannot be read as a table ({first_line})", where=file, mend="Delete it and run its verb again"
         ) from error
-    return check_frame(table, frame, where=file)
+    absent = [pl.lit(None, dtype=dtypes[name]).alias(name) for name in may_lack if name not in frame.columns]
+    return check_frame(table, frame.with_columns(absent), where=file)
 
 
 def _check_version(kind: TableKind, file: Path) -> None:
