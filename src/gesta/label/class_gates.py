@@ -30,6 +30,8 @@ SETTING = "class_gate"
 class GateRule:
     """When the gate stops a class: fewer than `threshold_frac` accepted, once `after_num_clips` were decided.
 
+    With `after_num_clips` 0 it never does.
+
     Source: Kinetics-400 paper, section 3.3: class accuracy after 20 clips; it names no number to stop at, 50 % is
     where the plan starts.
     """
@@ -39,8 +41,8 @@ class GateRule:
 
     def __post_init__(self) -> None:
         check_threshold(self.threshold_frac)
-        if self.after_num_clips < 1:
-            raise BadInput(f"after_num_clips={self.after_num_clips}", mend="Want 1 or more")
+        if self.after_num_clips < 0:
+            raise BadInput(f"after_num_clips={self.after_num_clips}", mend="Want 0 (never) or more")
 
 
 def check_threshold(threshold_frac: float) -> None:
@@ -58,6 +60,8 @@ def gate_state(
 ) -> str:
     """The class's state, active, paused or dropped, once so many of its clips were decided and accepted.
 
+    With `after_num_clips` 0 the gate never pauses.
+
     Source: Kinetics-400 paper, section 3.3.
 
     >>> gate_state(20, 9, threshold_frac=0.5, after_num_clips=20, state="active", state_by="gate")
@@ -68,7 +72,7 @@ def gate_state(
     if state_by == OWNER or state == "dropped":
         return state
     # A quotient, since 0.55 * 20 is more than 11 in floating point, and 11 / 20 is 0.55.
-    is_low = num_decided >= after_num_clips and num_accepted / num_decided < threshold_frac
+    is_low = 0 < after_num_clips <= num_decided and num_accepted / num_decided < threshold_frac
     return "paused" if is_low else "active"
 
 

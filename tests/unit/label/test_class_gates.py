@@ -55,11 +55,11 @@ def diary(db: sa.Connection) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize("threshold", ["0", "0.3", "0.5", "0.55", "0.7", "1"])
-@pytest.mark.parametrize("after", [1, 5, 20])
+@pytest.mark.parametrize("after", [0, 1, 5, 20])
 def test_the_gate_is_its_definition(threshold: str, after: int) -> None:
     for num_decided in range(45):
         for num_accepted in range(num_decided + 1):
-            is_low = num_decided >= after and Fraction(num_accepted) < Fraction(threshold) * num_decided
+            is_low = num_decided >= after > 0 and Fraction(num_accepted) < Fraction(threshold) * num_decided
             for state in ("active", "paused"):
                 found = gate_state(
                     num_decided, num_accepted, threshold_frac=float(threshold), after_num_clips=after,
@@ -148,5 +148,5 @@ def test_what_is_not_there_or_cannot_be_is_named(db: sa.Connection) -> None:
             set_class_threshold(db, class_id=7, threshold_frac=wrong, rule=RULE, actor="ann", now_us=1)
         with pytest.raises(BadInput, match="a threshold of"):
             set_run_threshold(db, threshold_frac=wrong, otherwise=RULE, actor="ann", now_us=1)
-    with pytest.raises(BadInput, match="after_num_clips=0"):
-        GateRule(after_num_clips=0)
+    with pytest.raises(BadInput, match="after_num_clips=-1"):
+        GateRule(after_num_clips=-1)
