@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -91,16 +91,15 @@ def exclusive(engine: sa.Engine, *, patience_s: float = PATIENCE_S) -> DatabaseL
 
 def _advisory_lock(engine: sa.Engine, *, patience_s: float) -> sa.Connection:
     alone = sa.create_engine(engine.url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
-    session = alone.connect()
     deadline = time.monotonic() + patience_s
-    try:
+    with ExitStack() as on_failure:
+        session = alone.connect()
+        on_failure.callback(_drop, session)
         while not session.execute(sa.select(sa.func.pg_try_advisory_lock(_LOCK))).scalar():
             if time.monotonic() >= deadline:
                 raise _refusal(engine)
             time.sleep(_RETRY_S)
-    except BaseException:
-        _drop(session)
-        raise
+        on_failure.pop_all()
     return session
 
 
