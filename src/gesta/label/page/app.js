@@ -1,370 +1,421 @@
-// The flow: a name, then tasks; a task is questions answered one by one, a look back, and a send.
+// Who works here, what comes next, and what is on the screen meanwhile.
 
-import { Outbox, Refused, Unreachable, keep, kept, post } from "/static/wire.js";
-import { Player } from "/static/player.js";
+import { guideOf } from "/static/guide.js";
+import { Keys } from "/static/keys.js";
+import { MediaPool } from "/static/media.js";
+import { Prefs } from "/static/prefs.js";
+import { $, banner, drawAccuracy, message, say, screen, show, showLoading, toast, unsentText } from "/static/screens.js";
+import { OneTab } from "/static/tabs.js";
+import { Work } from "/static/work.js";
+import { Outbox, Refused, SignedOut, Unreachable, call, keep, kept, session, waitOf } from "/static/wire.js";
 
-const $ = (id) => document.getElementById(id);
-const GUARD_MS = 150; // a key struck twice by accident must not answer the follow-up question too
-const QUESTIONS = {
-  clip: "Can you see a human performing the action",
-  box: "Is the highlighted person performing",
-};
-const CHOICES = {
-  clip: [
-    { key: "y", answer: "yes", label: "Yes" },
-    { key: "n", answer: "no", label: "No" },
-    { key: "u", answer: "unsure", label: "Unsure" },
-    { key: "b", answer: "broken", label: "Does not play", more: "or no human, image, cartoon, game" },
-  ],
-  box: [
-    { key: "y", answer: "yes", label: "Yes" },
-    { key: "n", answer: "no", label: "No" },
-    { key: "u", answer: "unsure", label: "Unsure" },
-    { key: "b", answer: "broken", label: "Does not play", more: "or no human in the box" },
-  ],
-  whole: [
-    { key: "y", lasts: true, answer: "yes", label: "Yes", more: "from start to end" },
-    { key: "n", lasts: false, answer: "no", label: "No", more: "only a part of it" },
-  ],
-};
-const NAMES = { yes: "yes", no: "no", unsure: "unsure", broken: "does not play" };
-
-const given = new URLSearchParams(location.search).get("worker");
-const state = {
-  screen: "loading", worker: null, task: null, answers: [], isFollowUp: false, shownAt: 0, guardUntil: 0, wakeTimer: 0,
-};
-let outbox = null;
-const player = new Player({
-  stage: $("stage"), frame: $("frame"), highlight: $("highlight"), note: $("stage-note"), pauseMark: $("pause-mark"),
-  position: $("position"),
-  onPlaying: (isPlaying) => {
-    $("play").setAttribute("aria-label", isPlaying ? "Pause" : "Play");
-    $("play-icon").textContent = isPlaying ? "❚❚" : "▶";
-  },
-});
-
-function show(screen) {
-  state.screen = screen;
-  document.body.dataset.screen = screen;
-  for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== `screen-${screen}`;
-  if (screen !== "ask") player.clear();
-  $("progress").hidden = !["ask", "review"].includes(screen);
-  $("worker").hidden = !state.worker;
-  $(`screen-${screen}`).querySelector("h1")?.focus({ preventScroll: true });
-}
-
-function toast(text, { stays = false } = {}) {
-  clearTimeout(toast.timer);
-  $("toast").textContent = text;
-  $("toast").hidden = !text;
-  if (text && !stays) toast.timer = setTimeout(() => ($("toast").hidden = true), 2500);
-}
+const GUIDE_VERSION = 1;
+const keys = new Keys();
+const pool = new MediaPool();
+const app = { me: null, prefs: null, outbox: null, work: null, tab: null, gold: null, wakeTimer: 0, tries: 0, onEnter: null, guide: null };
 
 // ---- who ----------------------------------------------------------------------------------------------------------
 
-function askName(problem = "") {
-  state.worker = null;
-  show("start");
-  $("start-problem").textContent = problem;
-  $("start-name").setAttribute("aria-invalid", String(Boolean(problem)));
-  $("start-name").value = given ?? kept("worker") ?? "";
-  $("start-name").focus();
+/** What a link or a pasted text says: {token}, {invite}, or {word} where it is one or the other by itself. */
+function readLink(text) {
+  const words = text.trim();
+  const token = /[#&]token=([^&\s]+)/.exec(words);
+  if (token) return { token: decodeURIComponent(token[1]) };
+  const invite = /join#([^&\s]+)/.exec(words);
+  if (invite) return { invite: decodeURIComponent(invite[1]) };
+  return /^[\w.~-]+$/.test(words) ? { word: words } : {};
 }
 
-async function begin(worker) {
-  state.worker = worker;
-  $("worker").textContent = worker;
-  outbox = new Outbox(worker, {
-    onTrouble: (wait_s) => toast(`No connection. Your answers are kept here; trying again in ${wait_s} s.`, { stays: true }),
-    onClear: () => toast("Connected again. Your answers are sent."),
-  });
+/** Take over a token from the address, and take it out of the address bar and the history. */
+function takeTokenFromAddress() {
+  const { token } = readLink(location.hash);
+  if (!token || !location.hash.includes("token=")) return false;
+  const before = session.now;
+  session.keep({ token, worker_id: before?.worker_id ?? null, role: before?.role ?? null });
+  history.replaceState(null, "", "/");
+  return true;
+}
+
+async function start() {
+  clearTimeout(app.wakeTimer);
+  takeTokenFromAddress();
+  const invite = location.pathname === "/join" ? readLink(`join${location.hash}`).invite : null;
+  if (invite || !session.now?.token) return askName(invite);
+  await signIn();
+}
+
+function askName(invite = null, problem = "") {
+  show("start");
+  app.onEnter = null;
+  $("start-code-row").hidden = Boolean(invite);
+  $("start-problem").textContent = problem;
+  $("start-code").value = invite ?? $("start-code").value;
+  $("start-name").setAttribute("aria-invalid", String(Boolean(problem)));
+  $("start-name").value ||= kept("name") ?? "";
+  document.title = "Welcome · gesta";
+  (invite || $("start-code").value ? $("start-name") : $("start-code")).focus();
+}
+
+async function join() {
+  const { token, invite: inLink, word } = readLink($("start-code").value);
+  const code = inLink ?? word;
+  const worker_id = $("start-name").value.trim();
+  if (token) {
+    session.keep({ token, worker_id: null, role: null });
+    return signIn();
+  }
+  if (!code) return askName(null, "This page opens with an invitation: please paste the link that you were sent.");
+  const invite = $("start-code-row").hidden ? code : null;
+  if (!worker_id) return askName(invite, "Please give a name: your answers are kept under it.");
+  $("start-go").disabled = true;
+  try {
+    const joined = await call("POST", "/api/join", { body: { invite: code, worker_id } });
+    session.keep(joined);
+    keep("name", worker_id);
+    history.replaceState(null, "", "/");
+    await signIn();
+  } catch (error) {
+    if (!(error instanceof Refused || error instanceof Unreachable || error instanceof SignedOut)) throw error;
+    askName(invite, error.message);
+  } finally {
+    $("start-go").disabled = false;
+  }
+}
+
+/** Learn who this is, then go on with what was left, or with the next task. */
+async function signIn() {
+  showLoading();
+  let me;
+  try {
+    me = await call("GET", "/api/me");
+  } catch (error) {
+    return trouble(error, signIn);
+  }
+  recovered();
+  const isSame = app.me?.worker_id === me.worker_id;
+  session.keep({ ...session.now, worker_id: me.worker_id, role: me.role });
+  app.me = me;
+  app.gold = me.gold;
+  drawWho();
+  if (!isSame) {
+    app.tab?.close();
+    app.tab = new OneTab(me.worker_id, elsewhere);
+    app.prefs = new Prefs(me.worker_id, me.prefs ?? {});
+    keys.use(app.prefs.get("keys", {}), (chosen) => app.prefs.set("keys", chosen));
+    app.outbox = new Outbox(me.worker_id, { onTrouble: lost, onClear: recovered, onResult: received });
+    app.work = new Work({ worker: me.worker_id, keys, pool, prefs: app.prefs, outbox: app.outbox, onSend: send, onTrouble: trouble });
+    app.work.player.setSpeed(app.prefs.get("speed", 1), { isKept: false });
+  }
+  if (!(await app.tab.claim())) return elsewhere();
+  if (isSame && app.work.task && screen() === "again") return app.work.ask();
   await nextTask();
 }
 
-// ---- tasks --------------------------------------------------------------------------------------------------------
-
-const draftName = () => `draft.${state.worker}`;
-
-function saveDraft() {
-  const { task, answers, isFollowUp } = state;
-  keep(draftName(), task ? { task_id: task.task_id, answers, isFollowUp } : null);
-  $("kept").textContent = answers.length ? "Kept on this device" : "";
+function drawWho() {
+  $("worker").hidden = false;
+  $("worker").textContent = app.me.worker_id;
+  $("worker").setAttribute("aria-label", `Signed in as ${app.me.worker_id}; sign out`);
+  $("owner-link").hidden = !["owner", "reviewer"].includes(app.me.role);
+  $("help-button").hidden = false;
+  drawAccuracy(app.gold);
 }
 
+function askAgain(text) {
+  clearTimeout(app.wakeTimer);
+  app.work?.leave();
+  const numKept = (app.outbox?.numAnswers ?? 0) + (app.work?.answers.filter((one) => !one.isSent).length ?? 0);
+  $("again-text").textContent = `${text} ${unsentText(numKept)}`;
+  $("again-problem").textContent = "";
+  $("again-link").value = "";
+  document.title = "Sign in again · gesta";
+  banner("");
+  app.onEnter = null;
+  show("again");
+}
+
+async function signOut() {
+  const numUnsent = (app.outbox?.numAnswers ?? 0) + (app.work?.answers.filter((one) => !one.isSent).length ?? 0);
+  session.keep(null);
+  app.work?.leave();
+  app.tab?.close();
+  Object.assign(app, { me: null, work: null, outbox: null, prefs: null, tab: null });
+  for (const id of ["worker", "owner-link", "help-button", "accuracy"]) $(id).hidden = true;
+  pool.hold([]);
+  askName(null, numUnsent ? "You are signed out. Your unsent answers wait on this device for your return." : "");
+}
+
+function elsewhere() {
+  app.work?.leave();
+  clearTimeout(app.wakeTimer);
+  message("Open in another tab", "You are already at work in another tab of this browser. One tab at a time keeps your answers in order.",
+    { mark: "⧉", again: "Work here instead" });
+  app.onEnter = async () => {
+    app.tab.take();
+    // The other tab may have answered since: what it kept is the truth.
+    app.outbox.waiting = kept(app.outbox.name) ?? [];
+    Object.assign(app.work, { task: null, answers: [] });
+    await nextTask();
+  };
+}
+
+// ---- what comes next ----------------------------------------------------------------------------------------------
+
 async function nextTask() {
-  clearTimeout(state.wakeTimer);
-  show("loading");
+  clearTimeout(app.wakeTimer);
+  app.onEnter = null;
+  showLoading();
   try {
-    await outbox.flush();
-    const found = await post("/api/task", { worker_id: state.worker });
-    keep("worker", state.worker);
-    if (found.status === "task") return await startTask(found.task);
-    return showStatus(found);
+    await app.outbox.flush();
+    const found = await call("POST", "/api/task", { body: {} });
+    recovered();
+    if (found.gold) app.gold = found.gold;
+    drawAccuracy(app.gold);
+    if (found.status !== "task") return showStatus(found);
+    if (app.gold?.is_low && app.prefs.get("warned") !== app.gold.accuracy) return warn(() => startTask(found.task));
+    await startTask(found.task);
   } catch (error) {
-    if (error instanceof Unreachable) return tryLater(5, "No connection", "The service cannot be reached. Your answers are safe on this device.", "⌁");
-    if (error instanceof Refused && error.code === "barred") return showStatus({ status: "barred", message: error.message });
-    if (error instanceof Refused && error.status === 422 && !state.task) return askName(error.message);
-    if (error instanceof Refused) return showMessage("That did not work", error.message, { mark: "!", again: true });
+    trouble(error, nextTask);
+  }
+}
+
+/** The low-accuracy warning: each time the accuracy has moved while it is low, not on every task. */
+function warn(goOn) {
+  app.prefs.set("warned", app.gold.accuracy);
+  const share = Math.round(100 * app.gold.accuracy);
+  $("low-text").textContent = `Now and then we ask about a clip that is already known. Of those, ${share} % of your answers were right so far. `
+    + "That happens to everybody at first, and it goes up again with the next rounds.";
+  document.title = "Low accuracy · gesta";
+  show("low");
+  keys.redraw();
+  app.onEnter = goOn;
+}
+
+async function startTask(task) {
+  const stray = Work.strayDraft(app.me.worker_id, task.task_id);
+  const left = stray?.answers.filter((answer) => !answer.isSent) ?? [];
+  if (left.length) {
+    // The lease on an earlier task ran out before it was sent: the service still takes what it can use.
+    keep(app.work.draftName, null);
+    app.outbox.add(stray.task_id, left);
+    return nextTask();
+  }
+  pool.hold(task.items.slice(0, 3));
+  if (app.prefs.get("guides", {})[task.kind] !== GUIDE_VERSION) {
+    const screens = await guideOf(task.kind);
+    if (screens.length) return showGuide(task, screens, 0);
+  }
+  app.onEnter = null;
+  try {
+    await app.work.begin(task);
+  } catch (error) {
+    if (error instanceof TypeError && /import|fetch|module/i.test(error.message)) {
+      return trouble(new Unreachable("A part of the page could not be loaded."), nextTask);
+    }
     throw error;
   }
 }
 
-async function startTask(task) {
-  const draft = kept(draftName());
-  if (draft && draft.task_id !== task.task_id && draft.answers.length) {
-    // The lease on an earlier task ran out before it was sent: the service still takes what it can use.
-    keep(draftName(), null);
-    outbox.add(draft.answers);
-    return nextTask();
-  }
-  state.task = task;
-  state.answers = [];
-  state.isFollowUp = false;
-  if (draft?.task_id === task.task_id) restore(draft);
-  ask();
+function showGuide(task, screens, index) {
+  const isLast = index === screens.length - 1;
+  $("guide-step").textContent = `Instructions, ${index + 1} of ${screens.length}`;
+  $("guide-body").replaceChildren(screens[index]());
+  $("guide-back").hidden = index === 0;
+  $("guide-next").textContent = isLast ? "I understand; start" : "Next";
+  app.guide = {
+    back: () => index > 0 && showGuide(task, screens, index - 1),
+    next: () => {
+      if (!isLast) return showGuide(task, screens, index + 1);
+      app.prefs.set("guides", { ...app.prefs.get("guides", {}), [task.kind]: GUIDE_VERSION });
+      return startTask(task);
+    },
+  };
+  app.onEnter = app.guide.next;
+  document.title = "Instructions · gesta";
+  show("guide");
+  $("screen-guide").scrollIntoView({ block: "start" });
 }
 
-function restore(draft) {
-  for (const item of state.task.items) {
-    const answer = draft.answers.find((one) => one.item_id === item.item_id);
-    if (!answer) break;
-    state.answers.push(answer);
-  }
-  state.isFollowUp = draft.isFollowUp && state.answers.length < state.task.items.length;
-  if (state.answers.length) toast("Welcome back. You are where you left off.");
+function showStatus({ status, message: text, retry_after_s }) {
+  const canUndo = app.me.state !== "barred" && status !== "barred";
+  if (status === "wait") return tryLater(retry_after_s ?? 5, "Nothing free just now", text, "…", nextTask, canUndo);
+  if (status === "paused") return tryLater(retry_after_s ?? 60, "A short break", text, "❚❚", nextTask, canUndo);
+  pool.hold([]);
+  if (status === "done") return message("All done", text, { mark: "✓", canUndo });
+  return message("No more tasks", text, { mark: "–" });
 }
 
-function showStatus({ status, message, retry_after_s }) {
-  if (status === "wait") return tryLater(retry_after_s, "Nothing free just now", message, "…");
-  const title = status === "done" ? "All done" : "No more tasks";
-  showMessage(title, message, { mark: status === "done" ? "✓" : "–" });
-}
-
-function tryLater(seconds, title, text, mark) {
-  showMessage(title, text, { mark, again: true });
-  let left = seconds;
+function tryLater(seconds, title, text, mark, again, canUndo = false) {
+  message(title, text, { mark, again: "Try again", canUndo });
+  app.onEnter = again;
+  let left_s = Math.ceil(seconds);
   const tick = () => {
-    $("message-hint").textContent = `Looking again in ${left} s`;
-    if (left-- <= 0) nextTask();
-    else state.wakeTimer = setTimeout(tick, 1000);
+    $("message-hint").textContent = `Looking again in ${left_s} s`;
+    if (left_s-- <= 0) again();
+    else app.wakeTimer = setTimeout(tick, 1000);
   };
   tick();
 }
 
-function showMessage(title, text, { mark = "", again = false } = {}) {
-  state.task = null;
-  $("message-mark").textContent = mark;
-  $("message-title").textContent = title;
-  $("message-text").textContent = text;
-  $("message-hint").textContent = "";
-  $("message-again").hidden = !again;
-  show("message");
-}
-
-// ---- questions ----------------------------------------------------------------------------------------------------
-
-function ask() {
-  const { task, answers } = state;
-  drawProgress();
-  saveDraft();
-  if (answers.length === task.items.length) return review();
-  const item = task.items[answers.length];
-  const isNew = player.item?.item_id !== item.item_id;
-  if (state.screen !== "ask") show("ask");
-  if (isNew) {
-    player.show(task.items, answers.length);
-    state.shownAt = performance.now();
-  }
-  $("toggle-highlight").hidden = !item.box;
-  $("toggle-highlight").setAttribute("aria-pressed", "true");
-  const place = `${answers.length + 1} of ${task.items.length}`;
-  document.title = `${place} · ${item.action} · gesta`;
-  if (state.isFollowUp) {
-    $("question-lead").textContent = `Does the action “${item.action}” last for the`;
-    $("question-action").textContent = "whole clip?";
-    drawChoices(CHOICES.whole);
-  } else {
-    $("question-lead").textContent = QUESTIONS[item.kind];
-    $("question-action").textContent = `${item.action}?`;
-    drawChoices(CHOICES[item.kind]);
-  }
-  $("undo").disabled = !answers.length && !state.isFollowUp;
-}
-
-function drawProgress() {
-  const { task, answers } = state;
-  const segments = task.items.map((_, i) => {
-    const segment = document.createElement("i");
-    segment.className = i < answers.length ? "full" : i === answers.length ? "now" : "";
-    return segment;
-  });
-  $("segments").replaceChildren(...segments);
-  $("count").textContent = `${Math.min(answers.length + 1, task.items.length)} of ${task.items.length}`;
-}
-
-function drawChoices(choices) {
-  const buttons = choices.map((choice) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = `answer ${choice.answer}`;
-    button.dataset.key = choice.key;
-    button.setAttribute("aria-keyshortcuts", choice.key.toUpperCase());
-    const cap = document.createElement("kbd");
-    cap.textContent = choice.key.toUpperCase();
-    const label = document.createElement("span");
-    label.className = "label";
-    label.textContent = choice.label;
-    button.append(cap, label);
-    if (choice.more) {
-      const more = document.createElement("small");
-      more.textContent = choice.more;
-      label.append(" ", more);
-    }
-    button.addEventListener("click", () => choose(choice));
-    return button;
-  });
-  $("answers").replaceChildren(...buttons);
-  $("answers").dataset.count = String(choices.length);
-}
-
-function choose(choice) {
-  const now = performance.now();
-  if (now < state.guardUntil) return;
-  state.guardUntil = now + GUARD_MS;
-  const item = state.task.items[state.answers.length];
-  if (choice.answer === "yes" && item.kind === "clip" && choice.lasts === undefined) {
-    state.isFollowUp = true;
-    return ask();
-  }
-  state.isFollowUp = false;
-  state.answers.push({
-    item_id: item.item_id,
-    answer: choice.lasts === undefined ? choice.answer : "yes",
-    lasts_whole_clip: choice.lasts ?? null,
-    spent_ms: Math.round(now - state.shownAt),
-  });
-  ask();
-}
-
-function undo() {
-  if (!state.task) return;
-  if (state.isFollowUp) state.isFollowUp = false;
-  else if (state.answers.length) state.answers.pop();
-  else return;
-  ask();
-}
-
-// ---- the end of a task --------------------------------------------------------------------------------------------
-
-function review() {
-  const { answers } = state;
-  $("review-title").textContent = answers.length === 1 ? "One answer, ready to send" : `All ${answers.length} answered`;
-  const tally = Object.entries(NAMES).map(([answer, name]) => {
-    const row = document.createElement("li");
-    const number = document.createElement("b");
-    number.textContent = String(answers.filter((one) => one.answer === answer).length);
-    row.className = answer;
-    row.append(number, ` ${name}`);
-    return row;
-  });
-  $("review-tally").replaceChildren(...tally);
-  document.title = "Send · gesta";
-  show("review");
-}
-
 async function send() {
-  if (state.screen !== "review") return;
-  // From here on the answers belong to the outbox: a reload sends them, and never twice.
-  outbox.add(state.answers);
-  state.task = null;
-  state.answers = [];
-  saveDraft();
+  if (app.work.task) app.work.finish();
   await nextTask();
+}
+
+/** What the service made of sent answers. */
+function received({ results = [], gold }, _batch) {
+  if (gold) app.gold = gold;
+  drawAccuracy(app.gold);
+  const numLate = results.filter(({ status }) => status === "late").length;
+  if (numLate) toast(`${numLate === 1 ? "One answer" : `${numLate} answers`} came after others had decided, or after the time was up.`);
+}
+
+// ---- when something fails -----------------------------------------------------------------------------------------
+
+function lost(error, wait_s) {
+  const what = error.isBusy ? "The service is busy" : "No connection";
+  banner(`${what}. Your answers are kept on this device; trying again in ${Math.ceil(wait_s)} s.`);
+  if (["loading", "review", "message"].includes(screen()) || screen() === "ask") {
+    if (!app.work?.task || screen() !== "ask") {
+      message(error.isBusy ? "Many people at once" : "No connection", unsentText(app.outbox.numAnswers), { mark: "⌁", again: "Try now" });
+      app.onEnter = () => app.outbox.wake?.();
+    }
+  }
+}
+
+function recovered() {
+  app.tries = 0;
+  if (!$("banner").hidden) {
+    banner("");
+    toast("Connected again.");
+  }
+}
+
+function trouble(error, again = nextTask) {
+  if (error instanceof SignedOut) return askAgain("Your sign-in has ended.");
+  if (error instanceof Unreachable) {
+    const wait_s = waitOf(error, app.tries++);
+    const title = error.isBusy ? "Many people at once" : "No connection";
+    const why = error.isBusy ? "The service asks for a moment." : "The service cannot be reached.";
+    return tryLater(wait_s, title, `${why} ${unsentText(app.outbox?.numAnswers ?? 0)}`, "⌁", again);
+  }
+  if (error instanceof Refused && ["barred", "paused"].includes(error.code)) return showStatus({ status: error.code, message: error.message });
+  if (error instanceof Refused) {
+    message("That did not work", error.message, { mark: "!", again: "Go on" });
+    app.onEnter = again;
+    return undefined;
+  }
+  throw error;
+}
+
+window.addEventListener("offline", () => banner("No connection. Go on: your answers are kept on this device and sent when it is back."));
+window.addEventListener("online", () => {
+  recovered();
+  banner("");
+});
+window.addEventListener("beforeunload", (event) => {
+  if (app.work?.hasUnsent || app.outbox?.waiting.length) event.preventDefault();
+});
+window.addEventListener("hashchange", () => {
+  if (takeTokenFromAddress()) signIn();
+});
+window.addEventListener("storage", (event) => {
+  // Signed out, or signed in as somebody else, in another tab.
+  if (event.key === "gesta.session" && app.me && session.now?.worker_id !== app.me.worker_id && session.now?.worker_id !== null) location.reload();
+});
+
+// ---- help ---------------------------------------------------------------------------------------------------------
+
+async function openHelp(tab = "guide") {
+  if ($("help").open) return;
+  const kind = app.work?.shown?.item.kind ?? app.work?.task?.kind ?? app.me?.kinds?.[0] ?? "clip";
+  const screens = await guideOf(kind);
+  $("help-guide").replaceChildren(...screens.map((draw) => draw()));
+  const speak = (text, { isProblem = false } = {}) => {
+    $("keys-say").textContent = text;
+    $("keys-say").classList.toggle("problem", isProblem);
+  };
+  speak("");
+  $("keys-list").replaceChildren(keys.list(speak));
+  openTab(tab);
+  app.work?.player.video?.pause();
+  $("help").showModal();
+  $(`tab-${tab}`).focus();
+}
+
+function openTab(tab) {
+  for (const one of ["guide", "keys"]) {
+    $(`tab-${one}`).setAttribute("aria-selected", String(one === tab));
+    $(`tab-${one}`).tabIndex = one === tab ? 0 : -1;
+    $(`help-${one}`).hidden = one !== tab;
+  }
+  $("keys-say").textContent = "";
 }
 
 // ---- keys and buttons ---------------------------------------------------------------------------------------------
 
-const KEYS = {
-  " ": () => player.toggle(),
-  r: () => player.replay(),
-  ",": () => player.step(-1),
-  ".": () => player.step(1),
-  ArrowLeft: () => player.step(-1),
-  ArrowRight: () => player.step(1),
-  h: () => toggleHighlight(),
-  z: () => undo(),
-};
-const REPEATABLE = new Set([",", ".", "ArrowLeft", "ArrowRight"]);
-
-function toggleHighlight() {
-  player.setHighlight(!player.isHighlightShown);
-  $("toggle-highlight").setAttribute("aria-pressed", String(player.isHighlightShown));
-}
-
-function onKey(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || $("help").open) return;
-  const isTyping = event.target.matches?.("input:not([type=range])");
-  if (event.key === "?" && !isTyping) return openHelp(event);
-  // On a button that was reached by Tab, Space and Enter press that button.
-  const isOnButton = event.target.matches?.("button:focus-visible");
-  if (isTyping || (isOnButton && [" ", "Enter"].includes(event.key))) return;
-  if (state.screen === "review") {
-    if (event.key === "Enter" && !event.repeat) run(event, send);
-    else if (event.key.toLowerCase() === "z" && !event.repeat) run(event, undo);
-  } else if (state.screen === "message") {
-    if (event.key === "Enter" && !$("message-again").hidden) run(event, nextTask);
-  } else if (state.screen === "ask") {
-    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    if (event.repeat && !REPEATABLE.has(key)) return event.preventDefault();
-    const button = $("answers").querySelector(`[data-key="${CSS.escape(key)}"]`);
-    if (button) {
-      flash(button);
-      run(event, () => button.click());
-    } else if (Object.hasOwn(KEYS, key)) run(event, KEYS[key]);
+function undo() {
+  const isUndoable = ["ask", "review"].includes(screen()) || (screen() === "message" && !$("message-undo").hidden);
+  if (app.work && isUndoable) {
+    clearTimeout(app.wakeTimer);
+    app.work.undo();
   }
 }
 
-function run(event, action) {
-  event.preventDefault();
-  action();
+function enter() {
+  if (screen() === "review") return send();
+  if (["message", "low", "guide"].includes(screen())) return app.onEnter?.();
+  return undefined;
 }
 
-function flash(button) {
-  button.classList.add("struck");
-  setTimeout(() => button.classList.remove("struck"), 160);
-}
+keys.bind("shell", [
+  { name: "undo", key: "z", label: "Undo: one answer back, up to ten that are sent", run: undo },
+  { name: "send", key: "Enter", label: "Send, or go on", isFixed: true, run: enter },
+  { name: "leave", key: "Escape", label: "Leave an earlier answer as it is", isFixed: true, run: () => app.work?.edit && app.work.closeEdit() },
+  { name: "help", key: "?", label: "Instructions and keys", isFixed: true, run: () => app.me && openHelp() },
+]);
 
-function openHelp(event) {
-  event?.preventDefault();
-  $("help").showModal();
-}
-
-document.addEventListener("keydown", onKey);
 // After a click the keys belong to the clip again, not to the button.
-document.addEventListener("pointerup", () => setTimeout(() => document.activeElement?.matches("button, [type=range]") && document.activeElement.blur()));
-$("play").addEventListener("click", () => player.toggle());
-$("replay").addEventListener("click", () => player.replay());
-$("step-back").addEventListener("click", () => player.step(-1));
-$("step-on").addEventListener("click", () => player.step(1));
-$("toggle-highlight").addEventListener("click", toggleHighlight);
-$("undo").addEventListener("click", undo);
-$("review-undo").addEventListener("click", undo);
-$("send").addEventListener("click", send);
-$("message-again").addEventListener("click", nextTask);
-$("help-button").addEventListener("click", openHelp);
-$("worker").addEventListener("click", () => {
-  clearTimeout(state.wakeTimer);
-  Object.assign(state, { worker: null, task: null, answers: [] });
-  history.replaceState(null, "", "/");
-  askName();
-});
+document.addEventListener("pointerup", () => setTimeout(() => {
+  if (document.activeElement?.matches("main button, main [type=range]")) document.activeElement.blur();
+}));
 $("start-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  const name = $("start-name").value.trim();
-  if (name) begin(name);
-  else askName("Please give a name: your answers are kept under it.");
+  join();
 });
+$("again-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const found = readLink($("again-link").value);
+  const token = found.token ?? found.word;
+  if (!token) return ($("again-problem").textContent = "This is no sign-in link: it ends with #token=…");
+  session.keep({ ...session.now, token });
+  return signIn();
+});
+$("again-other").addEventListener("click", signOut);
+$("send").addEventListener("click", send);
+$("undo").addEventListener("click", undo);
+$("review-undo").addEventListener("click", undo);
+$("message-undo").addEventListener("click", undo);
+$("message-again").addEventListener("click", () => app.onEnter?.());
+$("low-go").addEventListener("click", () => app.onEnter?.());
+$("low-guide").addEventListener("click", () => openHelp());
+$("guide-next").addEventListener("click", () => app.guide.next());
+$("guide-back").addEventListener("click", () => app.guide.back());
+$("editing-leave").addEventListener("click", () => app.work.closeEdit());
+$("help-button").addEventListener("click", () => openHelp());
+for (const tab of ["guide", "keys"]) $(`tab-${tab}`).addEventListener("click", () => openTab(tab));
+document.querySelector("[role=tablist]").addEventListener("keydown", (event) => {
+  if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+  const other = $("help-guide").hidden ? "guide" : "keys";
+  openTab(other);
+  $(`tab-${other}`).focus();
+});
+$("help").addEventListener("close", () => app.work?.mounted && app.work.focusQuestion());
+$("worker").addEventListener("click", () => {
+  $("who-title").textContent = app.me.worker_id;
+  $("who-text").textContent = `You are signed in on this device. ${unsentText(app.outbox.numAnswers + app.work.answers.filter((one) => !one.isSent).length)}`;
+  $("who").showModal();
+});
+$("who").addEventListener("close", () => $("who").returnValue === "out" && signOut());
 
-const known = given ?? kept("worker");
-if (known) begin(known);
-else askName();
+say("");
+start();

@@ -1,93 +1,129 @@
-// Play one clip in a loop, with the next ones loading behind it, and draw the box of the person asked about.
+// Play one clip in a loop at the speed the worker likes, step through its frames, and follow the person asked about.
+//
+// A kind gets the one Player from `ctx.player()`, puts `player.element` on the page and calls `player.show(question)`.
 
-const AHEAD = 2;
+import { el } from "/static/dom.js";
+
+export const SPEEDS = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3];
+const NO_CLIP = "This clip does not load. If it stays so, answer “does not play”.";
 
 export class Player {
-  constructor({ stage, frame, highlight, note, pauseMark, position, onPlaying }) {
-    Object.assign(this, { stage, frame, highlight, note, pauseMark, position, onPlaying });
-    this.videos = new Map();
-    this.paths = new Map();
+  constructor({ pool, keys, prefs, onBroken }) {
+    Object.assign(this, { pool, keys, onBroken, prefs });
     this.video = null;
-    this.item = null;
+    this.question = null;
     this.isHighlightShown = true;
-    new ResizeObserver(() => this.fit()).observe(stage);
-    position.addEventListener("input", () => {
-      if (!this.video?.duration) return;
-      this.video.pause();
-      this.seekFrame(Math.floor((position.value / 1000) * this.numFrames()));
-    });
+    this.numReplays = 0;
+    this.listening = new Map();
+    this.build();
+    new ResizeObserver(() => this.fit()).observe(this.stage);
     const draw = () => {
-      this.draw();
+      if (this.element.isConnected) this.draw();
       requestAnimationFrame(draw);
     };
     requestAnimationFrame(draw);
   }
 
-  /** Show items[index] from its start; the next ones are fetched, others are let go. */
-  show(items, index) {
-    const wanted = items.slice(index, index + 1 + AHEAD);
-    for (const [id, video] of this.videos) {
-      if (!wanted.some((item) => item.item_id === id)) this.drop(id, video);
-    }
-    this.item = items[index];
-    this.video = this.load(this.item);
-    for (const video of this.videos.values()) video.classList.toggle("current", video === this.video);
-    this.note.hidden = !this.video.error;
+  build() {
+    const button = (name, props, ...inner) => el("button", { type: "button", data: { scope: "player", action: name }, ...props }, ...inner, this.keys.cap("player", name));
+    this.keys.bind("player", this.actions());
+    this.highlight = el("div", { class: "highlight", "aria-hidden": "true", hidden: true });
+    this.frame = el("div", { class: "frame" }, this.highlight);
+    this.note = el("div", { class: "stage-note", role: "alert", hidden: true });
+    this.pauseMark = el("div", { class: "pause-mark", "aria-hidden": "true", hidden: true, text: "Paused" });
+    this.stage = el("div", { class: "stage" }, this.frame, this.note, this.pauseMark);
+    this.position = el("input", { type: "range", min: 0, max: 1000, value: 0, "aria-label": "Position in the clip",
+      oninput: () => this.seekShare(this.position.value / 1000) });
+    this.keyMark = el("i", { class: "key-mark", hidden: true, title: "The moment asked about" });
+    this.playIcon = el("span", { class: "play-icon", "aria-hidden": "true", text: "❚❚" });
+    this.playButton = button("play", { id: "play", "aria-label": "Pause", onclick: () => this.toggle() }, this.playIcon);
+    this.speedButton = el("button", { type: "button", id: "speed", onclick: () => this.setSpeed(1) });
+    this.boxButton = button("box", { id: "toggle-highlight", "aria-pressed": "true", onclick: () => this.toggleHighlight() }, "Box");
+    this.transport = el("div", { class: "transport", role: "group", "aria-label": "Playback" },
+      this.playButton,
+      button("back", { "aria-label": "One frame back", onclick: () => this.step(-1) }, el("span", { "aria-hidden": "true", text: "‹" })),
+      el("span", { class: "track" }, this.position, this.keyMark),
+      button("on", { "aria-label": "One frame on", onclick: () => this.step(1) }, el("span", { "aria-hidden": "true", text: "›" })),
+      el("span", { class: "speeds" },
+        button("slower", { "aria-label": "Slower", onclick: () => this.changeSpeed(-1) }, ),
+        this.speedButton,
+        button("faster", { "aria-label": "Faster", onclick: () => this.changeSpeed(1) })),
+      button("replay", { onclick: () => this.replay() }, "Replay"),
+      this.boxButton);
+    this.element = el("div", { class: "player" }, this.stage, this.transport);
+  }
+
+  actions() {
+    return [
+      { name: "play", key: " ", label: "Play or pause", run: () => this.toggle() },
+      { name: "replay", key: "r", label: "Replay from the start", run: () => this.replay() },
+      { name: "back", key: ",", also: ["ArrowLeft"], label: "One frame back", repeats: true, run: () => this.step(-1) },
+      { name: "on", key: ".", also: ["ArrowRight"], label: "One frame on", repeats: true, run: () => this.step(1) },
+      { name: "slower", key: "-", label: "Slower", repeats: true, run: () => this.changeSpeed(-1) },
+      { name: "faster", key: "+", also: ["="], label: "Faster", repeats: true, run: () => this.changeSpeed(1) },
+      { name: "box", key: "h", label: "Hide or show the box", run: () => this.toggleHighlight() },
+    ];
+  }
+
+  /** Show a question's clip from its start; its box, where it has one, follows the person. */
+  show(question, { isQuiet = false } = {}) {
+    if (this.video && this.question?.media_url !== question.media_url) this.leave();
+    const isSame = this.video === this.pool.video(question.media_url) && this.question === question;
+    this.question = question;
+    this.video = this.pool.video(question.media_url);
+    this.listen();
+    this.frame.prepend(this.video);
+    this.note.hidden = true;
+    this.boxButton.hidden = !question.box;
     this.setHighlight(true);
+    this.keyMark.hidden = !(question.key_time_s >= 0);
+    this.setSpeed(this.prefs.get("speed", 1), { isKept: false });
     this.fit();
-    this.replay();
-    // The clip in view comes first; the next ones wait until it can play.
-    const ahead = () => wanted.slice(1).forEach((item) => this.load(item));
-    if (this.video.readyState >= 3) ahead();
-    else this.video.addEventListener("canplay", ahead, { once: true });
+    if (isSame && isQuiet) return this.play();
+    this.numReplays = 0;
+    if (this.video.error) this.failed();
+    this.start();
   }
 
-  load(item) {
-    const known = this.videos.get(item.item_id);
-    if (known) return known;
-    const video = document.createElement("video");
-    Object.assign(video, { muted: true, loop: true, playsInline: true, preload: "auto", src: item.media_url });
-    video.disablePictureInPicture = true;
-    video.tabIndex = -1;
-    video.setAttribute("aria-label", "The clip, without sound");
-    video.addEventListener("loadedmetadata", () => this.fit());
-    video.addEventListener("error", () => video === this.video && this.say("This clip does not load."));
-    video.addEventListener("waiting", () => video === this.video && this.stage.classList.add("is-waiting"));
-    for (const event of ["playing", "canplay", "error"]) {
-      video.addEventListener(event, () => video === this.video && this.stage.classList.remove("is-waiting"));
-    }
-    for (const event of ["play", "pause"]) {
-      video.addEventListener(event, () => video === this.video && this.showPlaying());
-    }
-    video.addEventListener("click", () => this.toggle());
-    this.videos.set(item.item_id, video);
-    this.frame.prepend(video);
-    if (item.path_url) this.loadPath(item);
-    return video;
+  listen() {
+    if (this.listening.has(this.video)) return;
+    const { video } = this;
+    const on = {
+      loadedmetadata: () => this.fit(),
+      error: () => this.failed(),
+      waiting: () => this.stage.classList.add("is-waiting"),
+      playing: () => this.settled(),
+      canplay: () => this.settled(),
+      play: () => this.showPlaying(),
+      pause: () => this.showPlaying(),
+      click: () => this.toggle(),
+    };
+    for (const [event, run] of Object.entries(on)) video.addEventListener(event, run);
+    this.listening.set(video, on);
+    this.stage.classList.toggle("is-waiting", video.readyState < 2 && !video.error);
   }
 
-  async loadPath(item) {
-    try {
-      const response = await fetch(item.path_url);
-      if (response.ok) this.paths.set(item.item_id, (await response.json()).points);
-    } catch {
-      // The box of the key-frame is drawn instead.
-    }
-  }
-
-  drop(id, video) {
+  leave() {
+    const { video } = this;
+    if (!video) return;
+    for (const [event, run] of Object.entries(this.listening.get(video) ?? {})) video.removeEventListener(event, run);
+    this.listening.delete(video);
     video.pause();
-    video.removeAttribute("src");
-    video.load();
     video.remove();
-    this.videos.delete(id);
-    this.paths.delete(id);
+    this.video = null;
+    this.question = null;
   }
 
-  clear() {
-    for (const [id, video] of this.videos) this.drop(id, video);
-    this.video = null;
-    this.item = null;
+  settled() {
+    this.stage.classList.remove("is-waiting");
+    this.note.hidden = true;
+  }
+
+  failed() {
+    this.stage.classList.remove("is-waiting");
+    this.say(NO_CLIP);
+    this.showPlaying();
+    this.onBroken?.(this.question);
   }
 
   say(text) {
@@ -106,42 +142,78 @@ export class Player {
     else this.video.pause();
   }
 
+  start() {
+    if (this.video.readyState > 0) this.video.currentTime = 0;
+    this.play();
+    this.showPlaying();
+  }
+
   replay() {
     if (!this.video) return;
+    this.numReplays += 1;
     if (this.video.error) {
       this.note.hidden = true;
       this.video.load();
     }
-    this.video.currentTime = 0;
-    this.play();
-    this.showPlaying();
+    this.start();
   }
 
   showPlaying() {
     const isPlaying = Boolean(this.video) && !this.video.paused;
     this.pauseMark.hidden = isPlaying || Boolean(this.video?.error);
-    this.onPlaying(isPlaying);
+    this.playButton.setAttribute("aria-label", isPlaying ? "Pause" : "Play");
+    this.playIcon.textContent = isPlaying ? "❚❚" : "▶";
+  }
+
+  changeSpeed(by) {
+    const nearest = SPEEDS.findIndex((speed) => speed >= this.speed - 1e-9);
+    this.setSpeed(SPEEDS[Math.min(Math.max(nearest + by, 0), SPEEDS.length - 1)]);
+  }
+
+  setSpeed(speed, { isKept = true } = {}) {
+    this.speed = SPEEDS.includes(speed) ? speed : 1;
+    if (this.video) {
+      this.video.defaultPlaybackRate = this.speed;
+      this.video.playbackRate = this.speed;
+    }
+    this.speedButton.textContent = `${this.speed}×`;
+    this.speedButton.setAttribute("aria-label", `Speed ${this.speed} times; press for normal speed`);
+    if (isKept) this.prefs.set("speed", this.speed);
+  }
+
+  get fps() {
+    return this.question?.fps || 25;
   }
 
   numFrames() {
-    return Math.max(1, Math.round(this.video.duration * this.item.fps));
+    return Math.max(1, Math.round(this.video.duration * this.fps));
   }
 
   step(by) {
     if (!this.video?.duration) return;
     this.video.pause();
-    const now = Math.floor(this.video.currentTime * this.item.fps + 1e-6);
-    this.seekFrame(now + by);
+    this.seekFrame(Math.floor(this.video.currentTime * this.fps + 1e-6) + by);
+  }
+
+  seekShare(share) {
+    if (!this.video?.duration) return;
+    this.video.pause();
+    this.seekFrame(Math.floor(share * this.numFrames()));
   }
 
   seekFrame(number) {
     const last = this.numFrames() - 1;
     // The middle of a frame's time: its very start may show the frame before.
-    this.video.currentTime = (Math.min(Math.max(number, 0), last) + 0.5) / this.item.fps;
+    this.video.currentTime = (Math.min(Math.max(number, 0), last) + 0.5) / this.fps;
+  }
+
+  toggleHighlight() {
+    if (this.question?.box) this.setHighlight(!this.isHighlightShown);
   }
 
   setHighlight(isShown) {
     this.isHighlightShown = isShown;
+    this.boxButton.setAttribute("aria-pressed", String(isShown));
     this.draw();
   }
 
@@ -156,14 +228,17 @@ export class Player {
   }
 
   draw() {
-    const { video, item, highlight } = this;
-    if (video?.duration && document.activeElement !== this.position) {
-      this.position.value = String(Math.round((1000 * video.currentTime) / video.duration));
+    const { video, question, highlight } = this;
+    if (video?.duration) {
+      if (document.activeElement !== this.position) this.position.value = String(Math.round((1000 * video.currentTime) / video.duration));
+      this.position.setAttribute("aria-valuetext", `${video.currentTime.toFixed(1)} of ${video.duration.toFixed(1)} seconds`);
+      if (!this.keyMark.hidden) this.keyMark.style.left = `${100 * Math.min(question.key_time_s / video.duration, 1)}%`;
     }
-    const isShown = Boolean(item?.box && video?.videoWidth && this.isHighlightShown);
+    const isShown = Boolean(question?.box && video?.videoWidth && this.isHighlightShown);
     highlight.hidden = !isShown;
     if (!isShown) return;
-    const [x1, y1, x2, y2] = boxAt(this.paths.get(item.item_id), video.currentTime) ?? item.box;
+    const points = question.path_url ? this.pool.path(question.path_url) : [];
+    const [x1, y1, x2, y2] = boxAt(points, video.currentTime) ?? question.box;
     highlight.style.left = `${100 * x1}%`;
     highlight.style.top = `${100 * y1}%`;
     highlight.style.width = `${100 * (x2 - x1)}%`;
@@ -172,7 +247,7 @@ export class Player {
 }
 
 /** The box at an instant: between two known ones in proportion, before the first and after the last like those. */
-function boxAt(points, time_s) {
+export function boxAt(points, time_s) {
   if (!points?.length) return null;
   const after = points.findIndex((point) => point[0] >= time_s);
   if (after === -1) return points[points.length - 1].slice(1);

@@ -1,4 +1,7 @@
 // Talk to the service, and keep on this device what it does not have yet.
+//
+// Kept here (localStorage, every name begins with "gesta."): `session` {token, worker_id, role}; for each worker
+// `draft.<worker>`, `outbox.<worker>` and `prefs.<worker>`. No cookies.
 
 const WAITS_S = [1, 2, 4, 8, 15, 30];
 
@@ -6,30 +9,53 @@ const WAITS_S = [1, 2, 4, 8, 15, 30];
 export class Refused extends Error {
   constructor(status, code, message) {
     super(message);
-    this.status = status;
-    this.code = code;
+    Object.assign(this, { status, code });
   }
 }
 
-/** The service could not be reached, or failed: worth another try. */
-export class Unreachable extends Error {}
+/** The service does not know this worker (any more): a new token is needed, and nothing else is lost. */
+export class SignedOut extends Error {}
 
-export async function post(path, body) {
+/** The service could not be reached, failed, or is busy (then `retry_after_s` is its wish): worth another try. */
+export class Unreachable extends Error {
+  constructor(message, { retry_after_s = null, isBusy = false } = {}) {
+    super(message);
+    Object.assign(this, { retry_after_s, isBusy });
+  }
+}
+
+/** Who sends: `null` or {token, worker_id, role}. */
+export const session = {
+  get now() {
+    return kept("session");
+  },
+  keep(value) {
+    keep("session", value);
+  },
+};
+
+/** The service's JSON. Raises Refused, SignedOut or Unreachable. */
+export async function call(method, path, { body = null, headers = {} } = {}) {
+  const sent = { Accept: "application/json", ...headers };
+  const token = session.now?.token;
+  if (token) sent.Authorization = `Bearer ${token}`;
+  if (body !== null) sent["Content-Type"] = "application/json";
   let response;
   let data;
   try {
-    response = await fetch(path, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(body),
-    });
-    data = await response.json();
+    response = await fetch(path, { method, headers: sent, body: body === null ? undefined : JSON.stringify(body) });
+    data = response.status === 204 ? null : await response.json();
   } catch {
+    if (response?.status === 401) throw new SignedOut("Your sign-in has ended.");
     throw new Unreachable("The service cannot be reached.");
   }
   if (response.ok) return data;
   const { code = "failed", message = "The service failed." } = data?.error ?? {};
-  if (response.status >= 500) throw new Unreachable(message);
+  if (response.status === 401) throw new SignedOut(message);
+  if (response.status === 429 || response.status >= 500) {
+    const wait_s = Number.parseFloat(response.headers.get("Retry-After"));
+    throw new Unreachable(message, { retry_after_s: wait_s >= 0 ? wait_s : null, isBusy: response.status === 429 });
+  }
   throw new Refused(response.status, code, message);
 }
 
@@ -40,16 +66,20 @@ export function newKey() {
 }
 
 // Private windows may refuse storage: then a reload forgets, and all else works.
+const forgetful = new Map();
+
 export function keep(name, value) {
   try {
     if (value === null) localStorage.removeItem(`gesta.${name}`);
     else localStorage.setItem(`gesta.${name}`, JSON.stringify(value));
+    forgetful.delete(name);
   } catch {
-    /* nothing to be done */
+    forgetful.set(name, value);
   }
 }
 
 export function kept(name) {
+  if (forgetful.has(name)) return forgetful.get(name);
   try {
     return JSON.parse(localStorage.getItem(`gesta.${name}`) ?? "null");
   } catch {
@@ -57,37 +87,52 @@ export function kept(name) {
   }
 }
 
-/** Answers on their way: written down before they are sent, and sent until the service has them. */
+/** How long to wait before try number `tries` (0 = after the first failure), in seconds. */
+export function waitOf(error, tries) {
+  return error.retry_after_s ?? WAITS_S[Math.min(tries, WAITS_S.length - 1)];
+}
+
+/** Answers on their way: written down before they are sent, and sent, under one key each, until the service has them. */
 export class Outbox {
-  constructor(worker, { onTrouble, onClear }) {
-    this.worker = worker;
+  constructor(worker, { onTrouble, onClear, onResult }) {
     this.name = `outbox.${worker}`;
-    this.onTrouble = onTrouble;
-    this.onClear = onClear;
+    Object.assign(this, { onTrouble, onClear, onResult });
     this.waiting = kept(this.name) ?? [];
     this.wake = null;
+    this.flying = null;
     window.addEventListener("online", () => this.wake?.());
   }
 
-  add(answers) {
-    this.waiting.push({ worker_id: this.worker, idempotency_key: newKey(), answers });
+  get numAnswers() {
+    return this.waiting.reduce((sum, one) => sum + one.answers.length, 0);
+  }
+
+  add(task_id, answers) {
+    this.waiting.push({ task_id, idempotency_key: newKey(), answers });
     keep(this.name, this.waiting);
   }
 
-  /** Resolves when everything is with the service; throws Refused when it says that the worker is barred. */
-  async flush() {
+  /** Resolves when everything is with the service; raises SignedOut, and Refused where it will never take them. */
+  flush() {
+    this.flying ??= this.run().finally(() => (this.flying = null));
+    return this.flying;
+  }
+
+  async run() {
     let tries = 0;
     while (this.waiting.length) {
       let refusal = null;
+      const batch = this.waiting[0];
       try {
-        await post("/api/votes", this.waiting[0]);
+        this.onResult(await call("POST", "/api/answers", { body: batch }), batch);
       } catch (error) {
         if (error instanceof Unreachable) {
-          const wait_s = WAITS_S[Math.min(tries++, WAITS_S.length - 1)];
-          this.onTrouble(wait_s);
+          const wait_s = waitOf(error, tries++);
+          this.onTrouble(error, wait_s);
           await this.pause(wait_s);
           continue;
         }
+        if (!(error instanceof Refused)) throw error;
         // The service has seen it and will never take it: sending it again cannot help.
         refusal = error;
       }

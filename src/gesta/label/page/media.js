@@ -1,0 +1,76 @@
+// Videos by address, loaded before they are wanted: the next question's clips are ready when it comes.
+
+/** A video that is never heard: muted, without sound tracks at the service, in a loop. */
+function silent(url) {
+  const video = document.createElement("video");
+  Object.assign(video, { muted: true, loop: true, playsInline: true, preload: "auto", src: url });
+  video.disablePictureInPicture = true;
+  video.disableRemotePlayback = true;
+  video.tabIndex = -1;
+  video.setAttribute("aria-label", "The clip, without sound");
+  return video;
+}
+
+export class MediaPool {
+  constructor() {
+    this.videos = new Map();
+    this.images = new Map();
+    this.paths = new Map();
+  }
+
+  /** The video at this address, the same element each time until it is let go. */
+  video(url) {
+    let video = this.videos.get(url);
+    if (!video) this.videos.set(url, (video = silent(url)));
+    return video;
+  }
+
+  /** Where a person is over time, [[seconds, x1, y1, x2, y2], …]; empty until it has come. */
+  path(url) {
+    if (!this.paths.has(url)) {
+      this.paths.set(url, []);
+      fetch(url).then((response) => (response.ok ? response.json() : { points: [] })).then(
+        ({ points }) => this.paths.set(url, points),
+        () => this.paths.delete(url), // the box of the key-frame is drawn instead
+      );
+    }
+    return this.paths.get(url) ?? [];
+  }
+
+  load(question) {
+    for (const url of urlsOf(question)) this.video(url);
+    if (question.path_url) this.path(question.path_url);
+    for (const { url } of question.frames ?? []) {
+      if (!this.images.has(url)) this.images.set(url, Object.assign(new Image(), { src: url }));
+    }
+  }
+
+  /** Have these questions' media, the first one's first, and let everything else go. */
+  hold(questions) {
+    const wanted = new Set(questions.flatMap(urlsOf));
+    for (const [url, video] of this.videos) if (!wanted.has(url)) this.drop(url, video);
+    const frames = new Set(questions.flatMap((one) => (one.frames ?? []).map(({ url }) => url)));
+    for (const url of this.images.keys()) if (!frames.has(url)) this.images.delete(url);
+    const paths = new Set(questions.map((one) => one.path_url));
+    for (const url of this.paths.keys()) if (!paths.has(url)) this.paths.delete(url);
+    if (!questions.length) return;
+    this.load(questions[0]);
+    // The clip in view comes first; the next ones wait until it can play.
+    const [first] = urlsOf(questions[0]).map((url) => this.videos.get(url));
+    const ahead = () => questions.slice(1).forEach((question) => this.load(question));
+    if (!first || first.readyState >= 3 || first.error) ahead();
+    else for (const event of ["canplay", "error"]) first.addEventListener(event, ahead, { once: true });
+  }
+
+  drop(url, video) {
+    video.pause();
+    video.removeAttribute("src");
+    video.load();
+    video.remove();
+    this.videos.delete(url);
+  }
+}
+
+function urlsOf(question) {
+  return [question.media_url, ...(question.clips ?? []).map((clip) => clip.media_url)].filter(Boolean);
+}
