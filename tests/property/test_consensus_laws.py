@@ -80,3 +80,35 @@ def test_no_item_counts_more_votes_than_its_protocol_allows(ballots):
         protocol = PROTOCOLS[row["kind"]]
         assert row["num_votes"] <= protocol.max_votes
         assert row["verdict"] == protocol.verdict({answer: row[f"num_{answer}"] for answer in ANSWERS})
+
+
+@given(st.lists(st.one_of(cast, st.tuples(st.just("stranger"), st.sampled_from("abc"), st.just("yes"))), max_size=60))
+def test_fates_are_those_of_votes_taken_one_by_one(ballots):
+    kinds, known = {item.item_id: item.kind for item in ITEMS}, dict(GOLD.rows())
+    first = {}
+    for item, worker, answer in ballots:
+        first.setdefault((item, worker), answer)
+    right = {
+        worker: [answer == known[item] for (item, other), answer in first.items() if other == worker and item in known]
+        for _, worker, _ in ballots
+    }
+    fates, counts, seen = [], {item: dict.fromkeys(ANSWERS, 0) for item in kinds}, set()
+    for item, worker, answer in ballots:
+        if item not in kinds:
+            fates.append("unknown-item")
+        elif item in known:
+            fates.append("gold")
+        elif not TRUST.is_trusted(num_gold=len(right[worker]), num_gold_right=sum(right[worker])):
+            fates.append("untrusted-worker")
+        elif (item, worker) in seen:
+            fates.append("repeated")
+        elif PROTOCOLS[kinds[item]].verdict(counts[item]) != "open":
+            fates.append("past-the-stop")
+        else:
+            fates.append("counted")
+            counts[item][answer] += 1
+        seen.add((item, worker))
+    verdicts, found, _ = judge(votes_of(ballots))
+    assert found["fate"].to_list() == fates
+    for row in verdicts.filter(~pl.col("item_id").is_in(list(known))).iter_rows(named=True):
+        assert {answer: row[f"num_{answer}"] for answer in ANSWERS} == counts[row["item_id"]]

@@ -15,9 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from gesta.schema import ANSWERS, PROTOCOLS, Protocol, TrustRule
+from gesta.consensus.early_stop import replay
+from gesta.consensus.vote_arrays import vote_arrays
+from gesta.schema import ANSWERS, DONE, PROTOCOLS, Protocol, TrustRule
 from gesta.tables import table_kind
 
 _COUNTS = [f"num_{answer}" for answer in ANSWERS]
@@ -78,21 +82,22 @@ def vote_fates(
         pl.when(pl.col("kind").is_null()).then(pl.lit("unknown-item"))
         .when(pl.col("known").is_not_null()).then(pl.lit("gold"))
         .when(~pl.col("is_trusted")).then(pl.lit("untrusted-worker"))
-        .when(pl.col("vote_id") != pl.col("vote_id").first().over("item_id", "worker_id")).then(pl.lit("repeated"))
+        .when(~pl.struct("item_id", "worker_id").is_first_distinct()).then(pl.lit("repeated"))
     )  # fmt: skip
     joined = joined.with_columns(fate=early)
-    running = joined.filter(pl.col("fate").is_null()).with_columns(
-        [(pl.col("answer") == answer).cum_sum().over("item_id").alias(f"num_{answer}") for answer in ANSWERS]
-    )
-    running = _with_verdict(running, protocols=protocols).with_columns(
-        num_decided_before=(pl.col("verdict") != "open").cum_sum().over("item_id")
-        - (pl.col("verdict") != "open").cast(pl.UInt32)
-    )
-    late = pl.when(pl.col("num_decided_before") > 0).then(pl.lit("past-the-stop")).otherwise(pl.lit("counted"))
-    replayed = running.select("vote_id", replayed=late)
-    return joined.join(replayed, on="vote_id", how="left", maintain_order="left").select(
-        *votes.columns, fate=pl.coalesce("fate", "replayed")
-    )
+    is_asked_N = joined["fate"].is_null().to_numpy()
+    is_counted_N = np.zeros(len(joined), np.bool_)
+    is_counted_N[is_asked_N] = _are_before_the_stop(joined.filter(pl.Series(is_asked_N)), protocols=protocols)
+    late = pl.when(pl.Series(is_counted_N)).then(pl.lit("counted")).otherwise(pl.lit("past-the-stop"))
+    return joined.select(*votes.columns, fate=pl.coalesce("fate", late))
+
+
+def _are_before_the_stop(votes: pl.DataFrame, *, protocols: Mapping[str, Protocol]) -> npt.NDArray[np.bool_]:
+    """Whether each vote arrived before its item was decided by the protocol of its `kind` [N]; in order of arrival."""
+    arrays = vote_arrays(votes, answers=(*ANSWERS, DONE))
+    protocol_I = np.empty(arrays.num_items, np.int8)
+    protocol_I[arrays.item_N] = votes["kind"].cast(pl.Enum(list(protocols))).to_physical().to_numpy()
+    return replay(arrays, protocols=list(protocols.values()), protocol_I=protocol_I).is_used_N
 
 
 def _with_verdict(frame: pl.DataFrame, *, protocols: Mapping[str, Protocol]) -> pl.DataFrame:
