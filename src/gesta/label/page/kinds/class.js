@@ -23,7 +23,7 @@ export function mount(root, question, ctx) {
     { name: "toggle", key: "x", also: [" "], label: "Remove or keep", run: toggle },
     { name: "below", key: "b", label: "Remove from here down", run: removeBelow },
     { name: "undo-change", key: "Backspace", label: "Undo the last change here", run: undoChange },
-    { name: "pause", key: "p", label: "Pause or play all", run: () => ctx.say(loops.toggle() ? "Paused." : "Playing.") },
+    { name: "pause", key: "p", label: "Pause or play all", run: togglePause },
     { name: "unsure", key: "u", label: "Unsure", run: () => ctx.done({ answer: "unsure" }) },
     { name: "done", key: "Enter", label: "Done", run: finish },
   ]);
@@ -107,11 +107,12 @@ export function mount(root, question, ctx) {
   }
 
   function undoChange() {
-    if (!state.undo.length) return;
+    if (!state.undo.length) return false;
     state.remove = new Set(state.undo.pop());
     keepDraft();
     draw();
     ctx.say("Taken back.");
+    return true;
   }
 
   function focusOn(place) {
@@ -131,6 +132,10 @@ export function mount(root, question, ctx) {
   function select(place) {
     state.anchor ??= state.at;
     focusOn(place);
+  }
+
+  function togglePause() {
+    ctx.say(loops.toggle() ? "Paused." : "Playing.");
   }
 
   function finish() {
@@ -184,7 +189,7 @@ export function mount(root, question, ctx) {
     el("div", { class: "class-actions" }, count, undo, below,
       button("unsure", "Unsure", () => ctx.done({ answer: "unsure" })), done)));
   draw();
-  return { unmount: () => loops.close() };
+  return { unmount: () => loops.close(), undo: undoChange };
 }
 
 /** The number of each clip's group of near-duplicates, or null: neighbours in the ranking, joined by `near`. */

@@ -9,7 +9,7 @@ const COLUMNS = [1, 1, 2, 3, 2, 3, 3, 4, 4, 3, 5, 4, 4];
 export function mount(root, question, ctx) {
   const clips = question.clips;
   const first = ctx.draft?.keep ?? ctx.previous?.detail?.keep ?? [mostTypical(question)];
-  const state = { keep: new Set(first), at: Math.max(0, clips.findIndex((clip) => clip.n === [...first][0])) };
+  const state = { keep: new Set(first), at: Math.max(0, clips.findIndex((clip) => clip.n === first[0])), undo: [] };
   const loops = new Loops(ctx, { isTogether: true });
   // Before the buttons: a cap shows the key of an action that is known.
   const digits = clips.slice(0, MAX_DIGIT).map((_clip, place) => ({
@@ -51,6 +51,13 @@ export function mount(root, question, ctx) {
     return { button, mark, like };
   }
 
+  function undoChange() {
+    if (!state.undo.length) return false;
+    state.keep = new Set(state.undo.pop());
+    changed("Taken back.");
+    return true;
+  }
+
   function changed(said) {
     ctx.keepDraft({ keep: sorted() });
     draw();
@@ -63,6 +70,7 @@ export function mount(root, question, ctx) {
 
   function keepOnly(place) {
     if (!clips[place]) return;
+    state.undo.push([...state.keep]);
     state.keep = new Set([clips[place].n]);
     focusOn(place);
     changed(`Only clip ${place + 1} is kept.`);
@@ -70,12 +78,14 @@ export function mount(root, question, ctx) {
 
   function toggle(place) {
     const { n } = clips[place];
+    state.undo.push([...state.keep]);
     if (state.keep.has(n)) state.keep.delete(n);
     else state.keep.add(n);
     changed(`Clip ${place + 1} is ${state.keep.has(n) ? "kept" : "a duplicate"}.`);
   }
 
   function keepAll() {
+    state.undo.push([...state.keep]);
     state.keep = new Set(clips.map((clip) => clip.n));
     changed("All are kept: no duplicates.");
   }
@@ -142,7 +152,7 @@ export function mount(root, question, ctx) {
       el("button", { type: "button", data: { action: "unsure" }, onclick: () => ctx.done({ answer: "unsure" }) }, "Unsure ", ctx.cap("unsure")),
       done)));
   draw();
-  return { unmount: () => loops.close() };
+  return { unmount: () => loops.close(), undo: undoChange };
 }
 
 /** The clip that the classifier is surest of; without scores the one most like all others; else the first. */

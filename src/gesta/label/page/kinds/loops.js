@@ -10,7 +10,7 @@ const JUMP_S = 0.4;
 export class Loops {
   /**
    * `ctx.video(url)` makes the videos. `isTogether`: all show the same instant of their clips at once, and begin again
-   * together when the longest ends. `onSeen()` is told when a clip shows its first picture.
+   * together when the longest ends.
    */
   constructor(ctx, { isTogether = false } = {}) {
     Object.assign(this, { ctx, isTogether, isPaused: false });
@@ -50,6 +50,8 @@ export class Loops {
     const { screen } = tile;
     const video = this.ctx.video(tile.url);
     tile.video = video;
+    // The page may hand out the element that was let go before.
+    if (!video.hasAttribute("src")) video.src = tile.url;
     video.tabIndex = -1;
     video.setAttribute("aria-hidden", "true");
     const isSeen = () => screen.classList.add("is-seen");
@@ -108,7 +110,11 @@ export class Loops {
     clearInterval(this.timer);
     this.near.disconnect();
     this.inView.disconnect();
-    for (const tile of this.tiles.values()) this.drop(tile);
+    for (const { video } of this.tiles.values()) {
+      video?.pause();
+      if (video) Object.assign(video, { loop: true, playbackRate: 1 });
+      video?.remove();
+    }
     this.tiles.clear();
   }
 }
