@@ -42,6 +42,9 @@ MAX_USES = 1_000_000
 MAX_EXPIRY_S = 10 * 366 * 86_400
 
 _WORKER_ID = re.compile(r"[\w@.+-]{1,64}\Z")
+_KNOWN_ID = re.compile(r"[\w@.+~-]{1,64}\Z")
+"""A tilde stands in the names of re-opened answers."""
+
 _RESERVED = ("gate", "gold")
 """Names that `events` uses for parts of the service."""
 
@@ -136,7 +139,9 @@ def find_worker(db: sa.Connection, worker_id: str) -> KnownWorker:
     Raises:
         UnknownName: there is none.
     """
-    row = db.execute(sa.select(*_HERE).where(workers.c.worker_id == worker_id)).first()
+    row = None
+    if _KNOWN_ID.match(worker_id):
+        row = db.execute(sa.select(*_HERE).where(workers.c.worker_id == worker_id)).first()
     if row is None:
         known = db.execute(sa.select(workers.c.worker_id).order_by(workers.c.seq).limit(_NUM_NAMED)).scalars()
         raise UnknownName(what="worker", name=worker_id, choices=list(known))
@@ -370,9 +375,9 @@ def invite_link(url: str, code: str) -> str:
     """The address to send to people; what stands behind # is never sent to a server, so no log holds it.
 
     >>> invite_link("http://127.0.0.1:8000", "abc")
-    'http://127.0.0.1:8000/#invite=abc'
+    'http://127.0.0.1:8000/join#abc'
     """
-    return f"{url.rstrip('/')}/#invite={code}"
+    return f"{url.rstrip('/')}/join#{code}"
 
 
 def sign_in_link(url: str, token: str, *, page: str = "/") -> str:

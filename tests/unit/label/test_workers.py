@@ -126,7 +126,7 @@ def test_an_unknown_code_is_refused(db: sa.Connection, code: str) -> None:
 @pytest.mark.parametrize("worker_id", ["", "a b", "x" * 65, "a\x00", "a\n", "<b>", "ann~1", "gate", "gold", "a/b"])
 def test_names_are_checked(db: sa.Connection, worker_id: str) -> None:
     code = _code(db)
-    with pytest.raises(BadInput, match="is no worker id. Want 1 to 64 letters"):
+    with pytest.raises(BadInput, match=r"is no worker id\. Want 1 to 64 letters"):
         w.join(db, code=code, worker_id=worker_id, now_us=NOW_US)
     with pytest.raises(BadInput, match="is no worker id"):
         w.mint_worker(db, worker_id=worker_id, now_us=NOW_US)
