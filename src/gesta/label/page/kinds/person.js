@@ -5,6 +5,7 @@ import { el, question as heading } from "/static/dom.js";
 import { CATEGORIES, createMenu, toggled } from "./action_menu.js";
 
 const FAVOURITES = "favourites";
+const canHover = () => matchMedia("(hover: hover)").matches;
 
 export function mount(root, question, ctx) {
   let page = null;
@@ -95,6 +96,12 @@ function createPage(labels, player, ctx) {
     ctx.say(`${label.name} ${isChosen ? "chosen" : "taken away"}. ${category.title}: ${numberOf(category)} of ${category.max}.`);
   }
 
+  // The chip is gone, and the focus with it: it goes where the next action is named.
+  function letGo(id) {
+    choose(byId.get(id));
+    if (canHover()) menu.focusSearch();
+  }
+
   function star(label) {
     const own = favourites();
     const isStarred = own.includes(label.id);
@@ -118,7 +125,7 @@ function createPage(labels, player, ctx) {
       const mine = chosen.filter((id) => byId.get(id).category === category.name);
       count.textContent = `${mine.length} of ${category.max}`;
       const buttons = mine.map((id) => el("button", { type: "button", class: "chip", "aria-label": `Take away ${byId.get(id).name}`,
-        onclick: () => choose(byId.get(id)) }, byId.get(id).name, el("span", { "aria-hidden": "true", text: "✕" })));
+        onclick: () => letGo(id) }, byId.get(id).name, el("span", { "aria-hidden": "true", text: "✕" })));
       list.replaceChildren(...(buttons.length ? buttons : [el("span", { class: "none", text: category.name === "pose" ? "choose one" : "none" })]));
     }
     const hasPose = numberOf(CATEGORIES[0]) === 1;
@@ -146,7 +153,7 @@ function createPage(labels, player, ctx) {
       document.addEventListener("keydown", onKey);
       draw();
       // On a touch screen the keyboard would cover the clip.
-      if (matchMedia("(hover: hover)").matches) menu.focusSearch();
+      if (canHover()) menu.focusSearch();
     },
     undo() {
       if (!past.length) return false;

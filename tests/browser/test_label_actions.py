@@ -1,0 +1,226 @@
+"""The page that proposes a person's actions, in a real Chromium: by keyboard, by finger, and within its limits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.browser.one_question import ARGS, answers, opened_page, served_question, until
+
+from gesta.label.routes_labels import labels
+from gesta.video import write_video
+
+sync_api = pytest.importorskip("playwright.sync_api")
+pytestmark = pytest.mark.browser
+
+QUESTION = {
+    "slot": 0, "kind": "person", "action": None, "fps": 25, "duration_s": 2, "key_time_s": 1, "media_url": "/clip.mp4",
+    "box": [0.1, 0.2, 0.4, 0.8], "path_url": "/path.json",
+}  # fmt: skip
+PATH = {"points": [[0, 0.1, 0.2, 0.4, 0.8], [2, 0.5, 0.2, 0.8, 0.8]]}
+STAND, SIT, CARRY, DRINK, EAT, READ, WATCH = 12, 11, 17, 27, 29, 48, 80
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=list(ARGS))
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    video: Path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    frames = [np.full((120, 160, 3), 40 + 3 * k, np.uint8) for k in range(50)]
+    write_video(video, frames, fps=Fraction(25))
+    media = {"/clip.mp4": video.read_bytes(), "/path.json": json.dumps(PATH).encode()}
+    with served_question(QUESTION, media, labels=[label.model_dump() for label in labels()]) as address:
+        yield address
+
+
+@pytest.fixture
+def page(browser: Any, url: str) -> Iterator[Any]:
+    with opened_page(browser, url) as opened:
+        until(opened, "document.querySelectorAll('.act').length === 80")
+        yield opened
+
+
+def _chosen(page: Any) -> list[str]:
+    names: list[str] = page.evaluate("[...document.querySelectorAll('.chip')].map((e) => e.firstChild.textContent)")
+    return names
+
+
+def _counts(page: Any) -> list[str]:
+    counts: list[str] = page.evaluate("[...document.querySelectorAll('.chosen-of small')].map((e) => e.textContent)")
+    return counts
+
+
+def _take(page: Any, *words: str) -> None:
+    for word in words:
+        page.keyboard.type(word)
+        page.keyboard.press("Enter")
+
+
+def _class_ids(page: Any) -> list[int]:
+    (given,) = answers(page)
+    assert given["answer"] == "done"
+    ids: list[int] = given["detail"]["class_ids"]
+    return ids
+
+
+def test_three_letters_and_enter_for_each_action(page: Any) -> None:
+    assert page.evaluate("document.activeElement.id") == "action-search"
+    _take(page, "sta", "dri", "wat per")
+    assert _chosen(page) == ["stand", "drink", "watch (a person)"]
+    assert _counts(page) == ["1 of 1", "1 of 3", "1 of 3"]
+    page.keyboard.press("Control+Enter")
+    assert _class_ids(page) == [STAND, DRINK, WATCH]
+
+
+def test_the_clip_plays_and_the_person_is_followed(page: Any) -> None:
+    until(page, "document.querySelector('video').currentTime > 0.3")
+    page.keyboard.press(" ")
+    until(page, "document.querySelector('video').paused")
+    page.wait_for_timeout(100)
+    left, time_s = page.evaluate(
+        """(() => {
+          const box = document.querySelector(".highlight").getBoundingClientRect();
+          const frame = document.querySelector(".frame").getBoundingClientRect();
+          return [(box.left - frame.left) / frame.width, document.querySelector("video").currentTime];
+        })()"""
+    )
+    assert left == pytest.approx(0.1 + 0.2 * time_s, abs=0.01)
+
+
+def test_the_arrows_choose_among_what_was_found(page: Any) -> None:
+    page.keyboard.type("wat")
+    assert page.inner_text("#action-found") == "1 of 2"
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert _chosen(page) == ["watch (a person)"]
+    page.keyboard.type("zzz")
+    page.keyboard.press("Enter")
+    assert page.inner_text("#action-found") == "none found"
+    page.keyboard.press("Escape")
+    assert page.input_value("#action-search") == ""
+    assert page.evaluate("document.activeElement.id") == "action-search"
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement === document.body")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "action-search"
+    assert page.input_value("#action-search") == ""
+
+
+def test_a_pose_is_needed_and_there_is_one(page: Any) -> None:
+    _take(page, "drink")
+    page.keyboard.press("Control+Enter")
+    assert answers(page) == []
+    assert "Choose the pose first" in page.inner_text(".person-clip .problem")
+    _take(page, "sit", "stand")
+    assert _chosen(page) == ["stand", "drink"], "another pose takes the first one's place"
+    page.keyboard.press("Escape")
+    page.keyboard.press("Enter")
+    assert _class_ids(page) == [STAND, DRINK]
+
+
+def test_the_limit_of_three_is_explained(page: Any) -> None:
+    _take(page, "carry", "drink", "eat", "read")
+    assert _chosen(page) == ["carry/hold (an object)", "drink", "eat"]
+    assert "“With an object” has 3 of 3. Take one away before choosing “read”." in page.inner_text(".person-work")
+    assert page.get_attribute(f".row-of[data-id='{READ}'] .act", "aria-disabled") == "true"
+    page.click(".chip >> text=drink")
+    _take(page, "read", "sit")
+    page.click("#done")
+    assert _class_ids(page) == [SIT, CARRY, EAT, READ]
+
+
+def test_digits_choose_favourites_and_a_star_makes_one(page: Any) -> None:
+    page.keyboard.press("1")
+    assert _chosen(page) == ["stand"]
+    page.keyboard.press("Backspace")
+    assert _chosen(page) == []
+    page.keyboard.press("Escape")
+    page.click(f".row-of[data-id='{READ}'] .star")
+    assert page.evaluate("document.querySelector('.favourite').textContent") == "1read★"
+    page.keyboard.press("1")
+    page.keyboard.press("2")
+    assert _chosen(page) == ["stand", "read"]
+    page.reload()
+    until(page, "document.querySelectorAll('.act').length === 80")
+    assert page.evaluate("document.querySelector('.favourite').textContent") == "1read★"
+    assert page.get_attribute(f".row-of[data-id='{READ}'] .star", "aria-pressed") == "true"
+
+
+def test_columns_are_walked_by_arrows_and_starred_by_f(page: Any) -> None:
+    page.focus(".column[data-category=pose] .act")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.textContent").startswith("crouch/kneel")
+    page.keyboard.press("f")
+    assert page.evaluate("document.querySelector('.favourite').textContent") == "1crouch/kneel★"
+    page.keyboard.press("Enter")
+    assert _chosen(page) == ["crouch/kneel"]
+    assert answers(page) == [], "Enter on a row chooses it and does not send"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('.column').dataset.category") == "object"
+
+
+def test_a_reload_keeps_what_was_chosen_and_undo_takes_it_back(page: Any) -> None:
+    _take(page, "sit", "read")
+    page.reload()
+    until(page, "document.querySelectorAll('.chip').length === 2")
+    assert _chosen(page) == ["sit", "read"]
+    _take(page, "eat")
+    page.keyboard.press("Escape")
+    page.keyboard.press("z")
+    assert _chosen(page) == ["sit", "read"]
+
+
+def test_an_answer_is_taken_up_again(page: Any) -> None:
+    previous = {"answer": "done", "detail": {"class_ids": [STAND, WATCH]}}
+    page.evaluate("(p) => { localStorage.clear(); localStorage.setItem('previous', JSON.stringify(p)); }", previous)
+    page.reload()
+    until(page, "document.querySelectorAll('.chip').length === 2")
+    page.keyboard.press("Control+Enter")
+    assert _class_ids(page) == [STAND, WATCH]
+
+
+@pytest.mark.parametrize(("key", "answer"), [("Alt+u", "unsure"), ("Alt+b", "broken")])
+def test_unsure_and_broken_work_from_within_the_search(page: Any, key: str, answer: str) -> None:
+    page.keyboard.type("st")
+    page.keyboard.press(key)
+    assert answers(page) == [{"answer": answer}]
+
+
+def test_every_control_has_a_name(page: Any) -> None:
+    nameless = page.evaluate(
+        "[...document.querySelectorAll('button, input')].filter((e) => "
+        "!(e.getAttribute('aria-label') || e.textContent.trim())).map((e) => e.outerHTML)"
+    )
+    assert nameless == []
+    assert page.evaluate("document.querySelectorAll('.act[tabindex=\"0\"]').length") == 3, "one stop of Tab a column"
+
+
+def test_a_phone_shows_a_category_at_a_time_with_big_targets(browser: Any, url: str) -> None:
+    with opened_page(browser, url, width=390, height=844, is_phone=True) as page:
+        until(page, "document.querySelectorAll('.act').length === 80")
+        assert page.evaluate("document.activeElement.id") != "action-search", "the keyboard would cover the clip"
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
+        page.tap(f".row-of[data-id='{SIT}'] .act")
+        assert not page.is_visible(f".row-of[data-id='{READ}'] .act")
+        page.tap("[data-tab=object]:not(.menu)")
+        row = page.query_selector(f".row-of[data-id='{READ}'] .act")
+        row.scroll_into_view_if_needed()
+        assert row.bounding_box()["height"] >= 44
+        page.tap(f".row-of[data-id='{READ}'] .act")
+        done = page.query_selector("#done").bounding_box()
+        assert done["height"] >= 44
+        assert done["y"] + done["height"] <= 844, "below the fold"
+        page.tap("#done")
+        assert _class_ids(page) == [SIT, READ]
