@@ -1,21 +1,32 @@
-"""What is asked: the items table from candidates and tracked persons, the gold table, and both into the database."""
+"""What is asked: the items table from the tables that each kind is made of, the known answers, and the scores."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import polars as pl
-import sqlalchemy as sa
 
-from gesta.label.store import Store, items, rows_in, tallies, votes
-from gesta.label.tally import Rules, refresh_everything
-from gesta.schema import ANSWERS, BadInput, BadRow, Refused, Reject, box_item_id_of, clip_item_id_of
+from gesta.label.item_sources import (
+    STAGE,
+    asked_candidates,
+    clip_items,
+    frame_items,
+    person_items,
+    proposed_box_items,
+    suggestion_items,
+    tracked_box_items,
+)
+from gesta.label.kinds import check_answer
+from gesta.label.load_items import load_items
+from gesta.label.review_items import class_items, cluster_items
+from gesta.schema import ANSWERS_OF, DONE, BadInput, BadRow, Reject, UnknownName
 from gesta.tables import (
+    Json,
+    Provenance,
     StageSummary,
-    check_frame,
     count_reasons,
     empty_frame,
     hashes_of,
@@ -29,46 +40,90 @@ from gesta.tables import (
     write_table,
 )
 
-STAGE = "label"
-_COORDINATES = ("x1", "y1", "x2", "y2")
+__all__ = ["KINDS_BY_DEFAULT", "build_items", "import_gold", "import_scores", "load_items"]
+
+KINDS_BY_DEFAULT = ("clip", "box")
+"""The kinds of question that are asked of candidates and tracked persons, before any consensus."""
+
+_NEEDED: Mapping[str, tuple[str, ...]] = {
+    "clip": ("candidates", "clips", "label_map"),
+    "suggestion": ("clip_labels", "label_map"),
+    "frame": ("key_frames", "boxes"),
+    "person": (),
+    "box": ("label_map",),
+    "cluster": ("duplicates",),
+    "class": ("clip_labels", "label_map"),
+}
+_USED: Mapping[str, tuple[str, ...]] = {
+    "person": ("key_frame_boxes", "key_frames", "tracks"),
+    "box": ("proposed_labels", "candidates", "clips", "key_frames", "tracks"),
+    "class": ("kept", "clip_scores", "duplicates"),
+}
+"""The tables that each kind is made of: those that must be there, and those that are read where they are."""
 
 
-def build_items(work: Path) -> StageSummary:
-    """Write the items table: a clip item for every candidate, and a box item for every candidate's class and every
-    person tracked at its clip's key-frame.
+def build_items(work: Path, *, kinds: Sequence[str] = KINDS_BY_DEFAULT) -> StageSummary:
+    """Write the items table: the questions of these kinds anew, those of other kinds as they stand in it.
 
-    Where `detect` has not run there are clip items only. A candidate whose clip or class is unknown is rejected
+    clip: every candidate. suggestion: clips that workers rejected with a majority of no. frame: every key-frame.
+    person: the persons that workers verified there, else the tracked ones. box: every action that raters proposed for
+    a person; before there are such, every candidate's class and every person tracked at its clip's key-frame.
+    cluster: copies that `curate` found. class: pages of the clips that a class has.
+
+    Where `detect` has not run there are no box items. A candidate whose clip or class is unknown is rejected
     (`no-clip`, `no-class`).
 
     Raises:
-        MissingTable: the candidates, the clips or the label map are not there.
+        MissingTable: a table that a kind is made of is not there; the message names the verb that makes it.
+        UnknownName: a kind is none.
+        BadInput: no kind is named, or the label map calls a proposed action otherwise than AVA does.
     """
-    optional = [name for name in ("key_frames", "tracks") if read_sidecar(table_path(work, name)) is not None]
-    inputs = hashes_of(work, ["candidates", "clips", "label_map", *optional])
-    provenance = made_by(STAGE, arguments={}, inputs=inputs)
+    for kind in kinds:
+        if kind not in ANSWERS_OF:
+            raise UnknownName(what="kind of item", name=kind, choices=ANSWERS_OF)
+    if not kinds:
+        raise BadInput("no kind of item is named", where=work, mend=f"Name some of {', '.join(ANSWERS_OF)}")
+    others = _items_of_other_kinds(work, kinds)
+    provenance = _provenance(work, kinds=kinds, others=others)
     outputs = (table_path(work, "items"), rejects_path(work, STAGE))
     if all(is_current(path, provenance) for path in outputs):
         rejected = read_table(outputs[1], "rejects")["reason"].value_counts()
         return _summary(read_table(work, "items"), dict(rejected.iter_rows()), was_current=True)
-    candidates = read_table(work, "candidates").select("clip_id", "class_id")
-    clips = read_table(work, "clips").select("clip_id", "video_id")
-    classes = read_table(work, "label_map").select("class_id")
-    is_known_clip = candidates["clip_id"].is_in(clips["clip_id"].implode())
-    is_known_class = candidates["class_id"].is_in(classes["class_id"].implode())
-    rejects = [
-        Reject(stage=STAGE, reason="no-clip", clip_id=row["clip_id"], detail="`clips` does not hold the clip")
-        for row in candidates.filter(~is_known_clip).iter_rows(named=True)
-    ] + [
-        Reject(stage=STAGE, reason="no-class", clip_id=row["clip_id"], detail=f"no class {row['class_id']}")
-        for row in candidates.filter(is_known_clip & ~is_known_class).iter_rows(named=True)
-    ]
-    asked = candidates.filter(is_known_clip & is_known_class)
-    key_frames = read_table(work, "key_frames") if "key_frames" in optional else empty_frame("key_frames")
-    tracks = read_table(work, "tracks") if "tracks" in optional else empty_frame("tracks")
-    frame = pl.concat([_clip_items(asked), _box_items(asked, key_frames=key_frames, tracks=tracks)])
+    is_proposed = table_path(work, "proposed_labels").is_file()
+    needs_candidates = "clip" in kinds or ("box" in kinds and not is_proposed)
+    asked, rejects = asked_candidates(work) if needs_candidates else (empty_frame("candidates"), [])
+    sources: Mapping[str, Callable[[], pl.DataFrame]] = {
+        "clip": lambda: clip_items(asked),
+        "suggestion": lambda: suggestion_items(work),
+        "frame": lambda: frame_items(work),
+        "person": lambda: person_items(work),
+        "box": lambda: proposed_box_items(work) if is_proposed else tracked_box_items(asked, work),
+        "cluster": lambda: cluster_items(work),
+        "class": lambda: class_items(work),
+    }
+    frame = pl.concat([others, *(sources[kind]() for kind in ANSWERS_OF if kind in kinds)])
     write_table(outputs[0], "items", frame, made_by=provenance)
     write_rejects(work, STAGE, rejects, made_by=provenance)
     return _summary(frame, count_reasons(rejects), was_current=False)
+
+
+def _items_of_other_kinds(work: Path, kinds: Sequence[str]) -> pl.DataFrame:
+    # Rounds follow one another: the votes on an earlier round's items must keep their items.
+    path = table_path(work, "items")
+    if read_sidecar(path) is None or not path.is_file():
+        return empty_frame("items")
+    return read_table(work, "items").filter(~pl.col("kind").is_in(list(kinds)))
+
+
+def _provenance(work: Path, *, kinds: Sequence[str], others: pl.DataFrame) -> Provenance:
+    needed = {table for kind in kinds for table in _NEEDED[kind]}
+    used = {table for kind in kinds for table in _USED.get(kind, ())}
+    present = {table for table in used if read_sidecar(table_path(work, table)) is not None}
+    arguments: dict[str, Json] = {"kinds": sorted(kinds)}
+    if len(others):
+        text = "\n".join(sorted(json.dumps(row) for row in others.iter_rows()))
+        arguments["other_items"] = hashlib.sha256(text.encode()).hexdigest()
+    return made_by(STAGE, arguments=arguments, inputs=hashes_of(work, sorted(needed | present)))
 
 
 def _summary(frame: pl.DataFrame, rejected: Mapping[str, int], *, was_current: bool) -> StageSummary:
@@ -79,62 +134,44 @@ def _summary(frame: pl.DataFrame, rejected: Mapping[str, int], *, was_current: b
         rejected=rejected,
         outputs=("items.parquet", f"rejects/{STAGE}.parquet"),
         was_current=was_current,
-        numbers={"num_clip_items": kinds.get("clip", 0), "num_box_items": kinds.get("box", 0)},
+        numbers={
+            f"num_{kind}_items": kinds.get(kind, 0)
+            for kind in ANSWERS_OF
+            if kind in KINDS_BY_DEFAULT or kinds.get(kind, 0)
+        },
     )
-
-
-def _clip_items(asked: pl.DataFrame) -> pl.DataFrame:
-    ids = [clip_item_id_of(clip_id=clip_id, class_id=class_id) for clip_id, class_id in asked.iter_rows()]
-    frame = asked.with_columns(pl.Series("item_id", ids, dtype=pl.String), pl.lit("clip").alias("kind"))
-    return _as_items(frame)
-
-
-def _box_items(asked: pl.DataFrame, *, key_frames: pl.DataFrame, tracks: pl.DataFrame) -> pl.DataFrame:
-    persons = key_frames.select("clip_id", "timestamp_us").join(
-        tracks.select("clip_id", "timestamp_us", "person_id", *_COORDINATES), on=["clip_id", "timestamp_us"]
-    )
-    frame = asked.join(persons, on="clip_id")
-    ids = [
-        box_item_id_of(clip_id=clip_id, timestamp_us=timestamp_us, person_id=person_id, class_id=class_id)
-        for clip_id, class_id, timestamp_us, person_id in frame.select(
-            "clip_id", "class_id", "timestamp_us", "person_id"
-        ).iter_rows()
-    ]
-    return _as_items(frame.with_columns(pl.Series("item_id", ids, dtype=pl.String), pl.lit("box").alias("kind")))
-
-
-def _as_items(frame: pl.DataFrame) -> pl.DataFrame:
-    schema = empty_frame("items").schema
-    absent = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in schema.items() if name not in frame.columns]
-    return frame.with_columns(absent).select(list(schema))
 
 
 def import_gold(work: Path, *, gold: Path) -> StageSummary:
-    """Write the gold table from a file with the columns item_id and answer (csv, jsonl or parquet).
+    """Write the gold table from a file with the columns item_id, answer and perhaps detail (csv, jsonl or parquet).
 
-    A row whose item is unknown is rejected (`no-item`, in `rejects/gold.parquet`).
+    The detail is JSON, as a worker's answer has it. A row whose item is unknown is rejected (`no-item`, in
+    `rejects/gold.parquet`).
 
     Raises:
         MissingTable: the file or the items table is not there.
-        BadRow: an answer is none, or an item is named twice; the message names the line (lines from 1, the header
-            is line 1; in other files than csv the row plus 1).
+        BadRow: an answer or a detail is none of its item's kind, or an item is named twice; the message names the
+            line (lines from 1, the header is line 1; in other files than csv the row plus 1).
         WrongSchema: the columns are others.
     """
-    known = read_table(work, "items")["item_id"]
-    frame = check_frame("gold", read_table(gold, "gold"), where=gold)
+    items = {row["item_id"]: row for row in read_table(work, "items").iter_rows(named=True)}
+    frame = read_table(gold, "gold", may_lack=["detail"])
     seen: set[str] = set()
-    for line, (item_id, answer) in enumerate(frame.iter_rows(), start=2):
-        if answer not in ANSWERS:
-            raise BadRow(f"{answer!r} is no answer", path=gold, line=line, mend=f"Want one of {', '.join(ANSWERS)}")
+    details = []
+    for line, (item_id, answer, detail) in enumerate(frame.iter_rows(), start=2):
+        try:
+            details.append(_checked_gold(items.get(item_id), answer, detail))
+        except BadInput as error:
+            raise BadRow(error.problem, path=gold, line=line, mend=error.mend) from error
         if item_id in seen:
             raise BadRow(f"item {item_id!r} is there twice", path=gold, line=line, mend="Drop one of the lines")
         seen.add(item_id)
-    is_known = frame["item_id"].is_in(known.implode())
+    is_known = frame["item_id"].is_in(list(items))
     rejects = [
         Reject(stage="gold", reason="no-item", path=str(gold), detail=f"no item {item_id}")
         for item_id in frame.filter(~is_known)["item_id"]
     ]
-    kept = frame.filter(is_known)
+    kept = frame.with_columns(pl.Series("detail", details, dtype=pl.String)).filter(is_known)
     provenance = made_by("gold", arguments={}, inputs=hashes_of(work, ["items"]))
     write_table(table_path(work, "gold"), "gold", kept, made_by=provenance)
     write_rejects(work, "gold", rejects, made_by=provenance)
@@ -143,74 +180,63 @@ def import_gold(work: Path, *, gold: Path) -> StageSummary:
     )
 
 
-def load_items(store: Store, work: Path, *, rules: Rules) -> None:
-    """Make the database ask what the work folder's `items`, `label_map` and (where there is one) `gold` say.
-
-    New items are added; items that are gone are asked no more; every vote stays. Then all views are rebuilt.
+def _checked_gold(item: Mapping[str, object] | None, answer: str, detail: str | None) -> str | None:
+    """The detail in its canonical form.
 
     Raises:
-        MissingTable: `items` or `label_map` is not there.
-        Refused: an item that has votes now has another box: they would be read as votes on it.
+        BadInput: the answer or the detail is none of the item's kind.
     """
-    names = dict(read_table(work, "label_map").select("class_id", "name").iter_rows())
-    gold_path = table_path(work, "gold")
-    gold = dict(read_table(work, "gold").iter_rows()) if gold_path.is_file() else {}
-    frame = read_table(work, "items")
-    unnamed = frame.filter(~frame["class_id"].is_in(list(names)))
-    if len(unnamed):
-        raise BadInput(
-            f"item {unnamed['item_id'][0]!r} asks for class {unnamed['class_id'][0]}, which `label_map` lacks",
-            where=work,
-            mend="Run `gesta label` again after `gesta mine`",
-        )
-    rows = [_row_of(values, names=names, gold=gold) for values in frame.iter_rows(named=True)]
-    with store.writing() as db:
-        known = set(db.execute(sa.select(items.c.item_id)).scalars())
-        _refuse_moved_boxes(db, rows, where=work)
-        new = [row for row in rows if row["item_id"] not in known]
-        old = [{"of_item": row["item_id"], **row} for row in rows if row["item_id"] in known]
-        db.execute(sa.update(items).values(is_active=False, gold_answer=None))
-        if old:
-            db.execute(sa.update(items).where(items.c.item_id == sa.bindparam("of_item")), old)
-        if new:
-            db.execute(sa.insert(items), new)
-            db.execute(sa.insert(tallies), [_empty_tally(row) for row in new])
-        refresh_everything(db, rules=rules)
+    if item is None:
+        known = sorted({answer for answers in ANSWERS_OF.values() for answer in answers})
+        if answer not in known:
+            raise BadInput(f"{answer!r} is no answer", mend=f"Want one of {', '.join(known)}")
+        return detail
+    kind, shown = str(item["kind"]), json.loads(str(item["detail"] or "{}"))
+    if answer not in ANSWERS_OF[kind]:
+        raise BadInput(f"{answer!r} is no answer", mend=f"Want one of {', '.join(ANSWERS_OF[kind])}")
+    if detail is None:
+        # Only the answer is known, as of a key-frame that is broken, or not.
+        return None
+    try:
+        parsed = json.loads(detail)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"the detail is no JSON ({error})", mend="Write it as docs/label-kinds.md says") from error
+    if answer != DONE:
+        raise BadInput(f"{answer!r} has no known detail", mend="Leave the detail empty")
+    num_clips, num_proposals = len(shown.get("clips", ())), len(shown.get("boxes", ()))
+    return check_answer(kind, answer, None, parsed, num_clips=num_clips, num_proposals=num_proposals)
 
 
-def _row_of(values: Mapping[str, Any], *, names: Mapping[int, str], gold: Mapping[str, str]) -> dict[str, Any]:
-    item_id, is_box = values["item_id"], values["kind"] == "box"
-    gate = clip_item_id_of(clip_id=values["clip_id"], class_id=values["class_id"]) if is_box else None
-    return {
-        **values,
-        "class_name": names[values["class_id"]],
-        "place": int.from_bytes(hashlib.sha256(item_id.encode()).digest()[:7], "big"),
-        "gate_item_id": gate,
-        "gold_answer": gold.get(item_id),
-        "is_active": True,
-    }
+def import_scores(work: Path, *, scores: Path) -> StageSummary:
+    """Write the table `clip_scores` from a file with the columns clip_id, class_id, score (csv, jsonl or parquet).
 
+    A row whose clip or class is unknown is rejected (`no-clip`, `no-class`, in `rejects/scores.parquet`).
 
-def _empty_tally(row: Mapping[str, Any]) -> dict[str, Any]:
-    counts = {f"num_{what}": 0 for what in (*ANSWERS, "standing", "leased", "free")}
-    return {
-        "item_id": row["item_id"],
-        "kind": row["kind"],
-        "place": row["place"],
-        **counts,
-        "is_free": False,
-        "verdict": "open",
-        "is_closed": False,
-    }
-
-
-def _refuse_moved_boxes(db: sa.Connection, rows: Sequence[Mapping[str, Any]], *, where: Path) -> None:
-    boxes = {row["item_id"]: tuple(row[name] for name in _COORDINATES) for row in rows if row["kind"] == "box"}
-    voted = sa.select(items).where(sa.exists().where(votes.c.item_id == items.c.item_id))
-    for row in rows_in(db, voted, items.c.item_id, sorted(boxes)):
-        if (row.x1, row.y1, row.x2, row.y2) != boxes[row.item_id]:
-            raise Refused(
-                f"the box of {row.item_id!r} has moved since workers voted on it",
-                where=where,
-                mend="Persons were detected anew: move the label database aside to ask again, or restore the tracks",
-            )
+    Raises:
+        MissingTable: the file, the clips or the label map is not there.
+        WrongSchema: the columns are others.
+        BadInput: a clip and class is scored twice, or a score is no finite number.
+    """
+    frame = read_table(scores, "clip_scores")
+    if not frame["score"].is_finite().all():
+        number = int(frame["score"].is_finite().not_().arg_max() or 0)
+        raise BadInput(f"the score in row {number} is no finite number", where=scores, mend="Leave such rows out")
+    is_clip = frame["clip_id"].is_in(read_table(work, "clips")["clip_id"].implode())
+    is_class = frame["class_id"].is_in(read_table(work, "label_map")["class_id"].implode())
+    rejects = [
+        Reject(stage="scores", reason="no-clip", clip_id=clip_id, path=str(scores), detail="`clips` lacks the clip")
+        for clip_id in frame.filter(~is_clip)["clip_id"]
+    ] + [
+        Reject(stage="scores", reason="no-class", clip_id=clip_id, path=str(scores), detail=f"no class {class_id}")
+        for clip_id, class_id in frame.filter(is_clip & ~is_class).select("clip_id", "class_id").iter_rows()
+    ]
+    kept = frame.filter(is_clip & is_class)
+    provenance = made_by("scores", arguments={}, inputs=hashes_of(work, ["clips", "label_map"]))
+    write_table(table_path(work, "clip_scores"), "clip_scores", kept, made_by=provenance)
+    write_rejects(work, "scores", rejects, made_by=provenance)
+    return StageSummary(
+        stage="scores",
+        kept=len(kept),
+        rejected=count_reasons(rejects),
+        outputs=("clip_scores.parquet", "rejects/scores.parquet"),
+    )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gesta.label import build_items
+from gesta.label.items import build_items
 from gesta.schema import Candidate, Clip, ClipKeyFrame, LabelClass, TrackBox, Video
 from gesta.tables import frame_of, made_by, table_path, write_table
 
