@@ -63,6 +63,7 @@ class FakeLabel:
     submissions: dict[str, dict[str, Any]] = field(default_factory=dict)
     log: list[tuple[str, str, Any]] = field(default_factory=list)
     trouble: list[tuple[str, int, dict[str, str]]] = field(default_factory=list)
+    lost_replies: list[str] = field(default_factory=list)
     role: str = "worker"
 
     def add_task(self, kind: str, actions: list[str], **more: Any) -> dict[str, Any]:
@@ -118,6 +119,9 @@ def create_fake(fake: FakeLabel) -> FastAPI:
                 return error(401, "signed-out", "This token is not known.")
             request.state.worker_id = fake.tokens[token]
         response: Response = await call_next(request)
+        if path in fake.lost_replies:
+            fake.lost_replies.remove(path)
+            return error(503, "failed", "Done, but the reply was lost.")
         response.headers["Content-Security-Policy"] = CSP
         if not path.startswith("/media"):
             response.headers["Cache-Control"] = "no-store"
@@ -193,7 +197,7 @@ def _add_answer_routes(app: FastAPI, fake: FakeLabel) -> None:
             place = (body["task_id"], one["slot"])
             status = "already" if place in fake.answers else "accepted"
             if status == "accepted":
-                fake.answers[place] = {"lasts_whole_clip": None, "detail": None, **one, "etag": f"{len(fake.order)}-0"}
+                fake.answers[place] = {"lasts_whole_clip": None, "detail": None, **one, "etag": "0"}
                 fake.order.append(place)
             results.append({"slot": one["slot"], "status": status})
         if fake.gold_after:
@@ -217,12 +221,14 @@ def _add_answer_routes(app: FastAPI, fake: FakeLabel) -> None:
     @app.put("/api/answers/{task_id}/{slot}")
     async def change(task_id: str, slot: int, request: Request) -> Any:
         body = await request.json()
+        fake.log.append(("PUT", request.url.path, body))
         standing = fake.answers[(task_id, slot)]
         if "if-match" not in request.headers:
             return error(428, "no-etag", "Say which answer is meant, with If-Match.")
         if request.headers["if-match"] != f'"{standing["etag"]}"':
             return error(409, "stale", "The answer was changed meanwhile.")
-        standing |= {**body, "etag": standing["etag"] + "+"}
+        cleared = {"lasts_whole_clip": None, "detail": None}
+        standing |= {**cleared, **body, "etag": str(int(standing["etag"]) + 1)}
         return {"etag": standing["etag"]}
 
 

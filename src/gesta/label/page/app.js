@@ -131,6 +131,7 @@ function askAgain(text) {
   banner("");
   app.onEnter = null;
   show("again");
+  $("again-link").focus();
 }
 
 async function signOut() {
@@ -376,7 +377,7 @@ keys.bind("shell", [
 
 // After a click the keys belong to the clip again, not to the button.
 document.addEventListener("pointerup", () => setTimeout(() => {
-  if (document.activeElement?.matches("main button, main [type=range]")) document.activeElement.blur();
+  if (document.activeElement?.matches(".answer, .transport button, .transport input, .under button")) document.activeElement.blur();
 }));
 $("start-form").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -26,6 +26,7 @@ export class Player {
 
   build() {
     const button = (name, props, ...inner) => el("button", { type: "button", data: { scope: "player", action: name }, ...props }, ...inner, this.keys.cap("player", name));
+    const glyph = (text) => el("span", { class: "glyph", "aria-hidden": "true", text });
     this.keys.bind("player", this.actions());
     this.highlight = el("div", { class: "highlight", "aria-hidden": "true", hidden: true });
     this.frame = el("div", { class: "frame" }, this.highlight);
@@ -41,14 +42,14 @@ export class Player {
     this.boxButton = button("box", { id: "toggle-highlight", "aria-pressed": "true", onclick: () => this.toggleHighlight() }, "Box");
     this.transport = el("div", { class: "transport", role: "group", "aria-label": "Playback" },
       this.playButton,
-      button("back", { "aria-label": "One frame back", onclick: () => this.step(-1) }, el("span", { "aria-hidden": "true", text: "‹" })),
+      button("back", { "aria-label": "One frame back", onclick: () => this.step(-1) }, glyph("‹")),
       el("span", { class: "track" }, this.position, this.keyMark),
-      button("on", { "aria-label": "One frame on", onclick: () => this.step(1) }, el("span", { "aria-hidden": "true", text: "›" })),
+      button("on", { "aria-label": "One frame on", onclick: () => this.step(1) }, glyph("›")),
       el("span", { class: "speeds" },
-        button("slower", { "aria-label": "Slower", onclick: () => this.changeSpeed(-1) }, ),
+        button("slower", { "aria-label": "Slower", onclick: () => this.changeSpeed(-1) }, glyph("«")),
         this.speedButton,
-        button("faster", { "aria-label": "Faster", onclick: () => this.changeSpeed(1) })),
-      button("replay", { onclick: () => this.replay() }, "Replay"),
+        button("faster", { "aria-label": "Faster", onclick: () => this.changeSpeed(1) }, glyph("»"))),
+      button("replay", { "aria-label": "Replay", onclick: () => this.replay() }, glyph("↻"), el("span", { class: "wide", text: "Replay" })),
       this.boxButton);
     this.element = el("div", { class: "player" }, this.stage, this.transport);
   }
@@ -143,7 +144,8 @@ export class Player {
   }
 
   start() {
-    if (this.video.readyState > 0) this.video.currentTime = 0;
+    // A seek to where it stands would throw away the picture that is ready.
+    if (this.video.currentTime > 0) this.video.currentTime = 0;
     this.play();
     this.showPlaying();
   }
@@ -231,7 +233,8 @@ export class Player {
     const { video, question, highlight } = this;
     if (video?.duration) {
       if (document.activeElement !== this.position) this.position.value = String(Math.round((1000 * video.currentTime) / video.duration));
-      this.position.setAttribute("aria-valuetext", `${video.currentTime.toFixed(1)} of ${video.duration.toFixed(1)} seconds`);
+      const text = `${video.currentTime.toFixed(1)} of ${video.duration.toFixed(1)} seconds`;
+      if (this.position.getAttribute("aria-valuetext") !== text) this.position.setAttribute("aria-valuetext", text);
       if (!this.keyMark.hidden) this.keyMark.style.left = `${100 * Math.min(question.key_time_s / video.duration, 1)}%`;
     }
     const isShown = Boolean(question?.box && video?.videoWidth && this.isHighlightShown);

@@ -166,9 +166,8 @@ export class Work {
   }
 
   focusQuestion() {
-    const root = $("kind");
-    if (root.contains(document.activeElement) && document.activeElement.matches("input, textarea, [data-keeps-focus]")) return;
-    root.querySelector("h1")?.focus({ preventScroll: true });
+    // A kind that put the focus somewhere itself knows better.
+    if (!$("kind").contains(document.activeElement)) $("kind").querySelector("h1")?.focus({ preventScroll: true });
   }
 
   countTime() {
@@ -302,7 +301,7 @@ export class Work {
     const { entry, index } = this.edit;
     try {
       await call("PUT", `/api/answers/${encodeURIComponent(entry.task_id)}/${entry.slot}`, {
-        body: { answer, lasts_whole_clip, detail, spent_ms }, headers: { "If-Match": `"${String(entry.etag).replaceAll('"', "")}"` },
+        body: body({ slot: entry.slot, answer, lasts_whole_clip, detail, spent_ms }), headers: { "If-Match": `"${String(entry.etag).replaceAll('"', "")}"` },
       });
     } catch (error) {
       if (error instanceof Unreachable) return toast("No connection just now: the answer is as it was. Try again in a moment.");

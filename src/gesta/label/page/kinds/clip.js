@@ -23,7 +23,7 @@ export function mount(root, question, ctx) {
     ctx.keepDraft(null);
     ask("Can you see a human performing the action", `${question.action}?`, "", [
       { name: "yes", key: "y", label: "Yes", run: askIfWhole },
-      { name: "no", key: "n", label: "No", run: () => (question.wants_suggestion ? askInstead() : ctx.done({ answer: "no" })) },
+      { name: "no", key: "n", label: "No", run: () => (question.asks_suggestion ? askInstead() : ctx.done({ answer: "no" })) },
       { name: "unsure", key: "u", label: "Unsure", run: () => ctx.done({ answer: "unsure" }) },
       { name: "broken", key: "b", label: `${NOT_THIS}, ${NOT_THIS_MORE.slice(3)}`, run: () => ctx.done({ answer: "broken" }) },
     ], [["yes", { tone: "yes" }], ["no", { tone: "no" }], ["unsure", { tone: "unsure" }],
