@@ -8,7 +8,9 @@ import polars as pl
 import sqlalchemy as sa
 
 from gesta.label.items import STAGE
-from gesta.label.store import Store, database_url_of, items, open_store, tallies, votes, workers
+from gesta.label.recount import ACCEPTED, CLOSED, OPEN, REJECTED, WAITING
+from gesta.label.sql_tables import items, tallies, votes, workers
+from gesta.label.store import Store, database_url_of, open_store
 from gesta.tables import (
     StageSummary,
     empty_frame,
@@ -48,12 +50,15 @@ def export_votes_of(store: Store, work: Path) -> StageSummary:
     if not was_current:
         write_table(path, "votes", frame, made_by=provenance)
     with store.reading() as db:
-        real = sa.select(tallies.c.verdict, sa.func.count()).join(items, items.c.item_id == tallies.c.item_id)
-        is_real = sa.and_(items.c.gold_answer.is_(None), items.c.is_active)
-        is_reachable = sa.or_(tallies.c.is_closed.is_(False), tallies.c.verdict != "open")
-        counted = real.where(is_real, is_reachable).group_by(tallies.c.verdict)
-        verdicts = {str(row[0]): int(row[1]) for row in db.execute(counted)}
-        num_barred = db.execute(sa.select(sa.func.count()).where(workers.c.is_barred)).scalar_one()
+        counted = (
+            sa.select(tallies.c.state, sa.func.count())
+            .join(items, items.c.seq == tallies.c.seq)
+            .where(items.c.gold_answer.is_(None), items.c.is_active, tallies.c.state != CLOSED)
+            .group_by(tallies.c.state)
+        )
+        states = {int(row[0]): int(row[1]) for row in db.execute(counted)}
+        barred = sa.select(sa.func.count()).where(workers.c.state == "barred")
+        num_barred = db.execute(barred).scalar_one()
     return StageSummary(
         stage=STAGE,
         kept=len(frame),
@@ -63,9 +68,9 @@ def export_votes_of(store: Store, work: Path) -> StageSummary:
             "num_votes": len(frame),
             "num_workers": frame["worker_id"].n_unique(),
             "num_barred": num_barred,
-            "num_accepted": verdicts.get("accepted", 0),
-            "num_rejected": verdicts.get("rejected", 0),
-            "num_open": verdicts.get("open", 0),
+            "num_accepted": states.get(ACCEPTED, 0),
+            "num_rejected": states.get(REJECTED, 0),
+            "num_open": states.get(OPEN, 0) + states.get(WAITING, 0),
         },
     )
 
@@ -73,17 +78,18 @@ def export_votes_of(store: Store, work: Path) -> StageSummary:
 def _votes_of(store: Store) -> pl.DataFrame:
     query = (
         sa.select(
-            votes.c.item_id,
-            votes.c.worker_id,
+            items.c.item_id,
+            workers.c.worker_id,
             votes.c.answer,
             votes.c.lasts_whole_clip,
             items.c.gold_answer.is_not(None).label("is_gold"),
             votes.c.spent_ms,
             votes.c.cast_at_us,
-            sa.null().label("detail"),
-            sa.literal(0).label("revision"),
+            votes.c.detail,
+            votes.c.revision,
         )
-        .join(items, items.c.item_id == votes.c.item_id)
+        .join(items, items.c.seq == votes.c.seq)
+        .join(workers, workers.c.seq == votes.c.worker_seq)
         .order_by(votes.c.vote_id)
     )
     with store.reading() as db:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from gesta.label.crowd import check_answers, default_crowd, simulate_crowd
-from gesta.label.export import export_votes, export_votes_of
-from gesta.label.items import build_items, import_gold, load_items
+from gesta.label.export import export_votes
+from gesta.label.guards import NO_LIMITS
+from gesta.label.items import build_items, import_gold
+from gesta.label.rules import Rules
 from gesta.label.server import RunningServer, running_server
-from gesta.label.store import database_url_of, leases, open_store, votes
-from gesta.label.tally import Rules
-from gesta.schema import US_PER_S, TrustRule
+from gesta.label.service import Skill
+from gesta.label.sql_tables import tasks, votes
+from gesta.label.store import database_url_of, open_store
+from gesta.schema import US_PER_S
 from gesta.tables import StageSummary, read_table
 
 SIMULATED_EPOCH_US = 1_767_225_600 * US_PER_S
@@ -29,8 +32,10 @@ def run_label(
     gold: Path | None = None,
     export: bool = False,
     database: str | None = None,
-    trust: TrustRule | None = None,
+    kinds: Sequence[str] | None = None,
+    rules: Rules | None = None,
     seed: int = 0,
+    skill_of: Skill | None = None,
     until: Callable[[RunningServer], None],
 ) -> StageSummary:
     """Serve the questions of a work folder to people, and write the votes table at the end.
@@ -40,26 +45,22 @@ def run_label(
         gold: file of known answers (item_id, answer); None = those the work folder has.
         export: write the votes table of what is there, and serve nothing.
         database: SQLAlchemy URL; None = `work/labels.sqlite`.
+        kinds: of items that are made and asked; None = clips and boxed persons.
+        rules: None = the papers' rules.
+        skill_of: what tells the skill of workers from votes, for the owner's page.
         until: called with the running service; the service stops when it returns.
     Raises:
         MissingTable: an earlier stage was not run.
         BadInput: `gold` is wrong.
         GestaError: the address is taken.
     """
-    items = prepare(work, gold=gold)
-    if export:
-        rules = Rules(trust=trust) if trust else Rules()
-        store = open_store(database or database_url_of(work))
-        try:
-            load_items(store, work, rules=rules)
-            summary = export_votes_of(store, work)
-        finally:
-            store.close()
-    else:
-        with running_server(work, host=host, port=port, database=database, trust=trust, seed=seed) as server:
+    made = prepare(work, gold=gold, kinds=kinds)
+    if not export:
+        with running_server(
+            work, host=host, port=port, database=database, rules=rules, seed=seed, skill_of=skill_of
+        ) as server:
             until(server)
-        summary = export_votes(work, database=database)
-    return _joined(items, summary)
+    return _joined(made, export_votes(work, database=database))
 
 
 def run_simulated(
@@ -70,7 +71,7 @@ def run_simulated(
     spammer_frac: float = 0.2,
     gold: Path | None = None,
     database: str | None = None,
-    trust: TrustRule | None = None,
+    rules: Rules | None = None,
     seed: int = 0,
     concurrency: int = 1,
     on_rows: Callable[[int], None] | None = None,
@@ -87,29 +88,27 @@ def run_simulated(
         MissingTable: an earlier stage was not run, or `simulate` is not there.
         BadInput: an item has no true answer, or the crowd is none.
     """
-    items = prepare(work, gold=gold)
+    made = prepare(work, gold=gold)
     answers = read_table(simulate, "gold")
     check_answers(answers, item_ids=read_table(work, "items")["item_id"])
     workers = default_crowd(crowd_size, spammer_frac=spammer_frac, seed=seed)
     clock = _simulated_clock(database or database_url_of(work))
-    with running_server(work, database=database, trust=trust, seed=seed, now_us=clock) as server:
+    with running_server(work, database=database, rules=rules, seed=seed, now_us=clock, limits=NO_LIMITS) as server:
         crowd = simulate_crowd(
-            server.url, answers=answers, workers=workers, seed=seed, concurrency=concurrency, on_rows=on_rows
+            server, answers=answers, workers=workers, seed=seed, concurrency=concurrency, on_rows=on_rows
         )
-    summary = _joined(items, export_votes(work, database=database))
+    summary = _joined(made, export_votes(work, database=database))
     rate = {"crowd_votes_per_s": round(crowd.num_votes / crowd.wall_s, 1), "crowd_wall_s": round(crowd.wall_s, 3)}
     return replace(summary, numbers={**summary.numbers, "num_new_votes": crowd.num_votes, **rate})
 
 
-def prepare(work: Path, *, gold: Path | None = None) -> StageSummary:
+def prepare(work: Path, *, gold: Path | None = None, kinds: Sequence[str] | None = None) -> StageSummary:
     """Make the items table, and the gold table where a file of known answers is given."""
-    items = build_items(work)
+    made = build_items(work) if kinds is None else build_items(work, kinds=kinds)
     if gold is None:
-        return items
+        return made
     known = import_gold(work, gold=gold)
-    return replace(
-        items, rejected={**items.rejected, **known.rejected}, numbers={**items.numbers, "num_gold": known.kept}
-    )
+    return replace(made, rejected={**made.rejected, **known.rejected}, numbers={**made.numbers, "num_gold": known.kept})
 
 
 def _joined(items: StageSummary, votes_summary: StageSummary) -> StageSummary:
@@ -130,7 +129,8 @@ def _simulated_clock(database: str) -> Callable[[], int]:
     try:
         with store.reading() as db:
             last_vote = db.execute(sa.select(sa.func.max(votes.c.cast_at_us))).scalar()
-            last_lease = db.execute(sa.select(sa.func.max(leases.c.expires_at_us)).where(leases.c.is_live)).scalar()
+            is_live = tasks.c.status == "live"
+            last_lease = db.execute(sa.select(sa.func.max(tasks.c.expires_at_us)).where(is_live)).scalar()
     finally:
         store.close()
     time_us = max(SIMULATED_EPOCH_US, last_vote or 0, last_lease or 0)

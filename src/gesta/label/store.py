@@ -1,118 +1,26 @@
-"""The label database: what is asked, who has it on lease, and the append-only log of answers.
-
-`votes` is the truth and is only ever appended to. `tallies` and the columns of `workers` beyond its key are views
-of the log, kept in tables so that handing out questions needs no counting; they are written in the transaction
-that changed what they show, and rebuilt whole when the service starts.
-"""
+"""The label database, open: its engine, and how transactions begin on each of the two kinds."""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from gesta.label.migrations import migrate
 from gesta.schema import BadInput
 
 BUSY_TIMEOUT_S = 30
-"""How long a second process waits for the database's one writer. Source: ours; a transaction here takes under 0.1 s."""
+"""How long one process waits for SQLite's one writer. Source: ours; a transaction here takes under 0.1 s."""
 
-_ID = sa.String(400)
-_metadata = sa.MetaData()
-
-items = sa.Table(
-    "items",
-    _metadata,
-    sa.Column("item_id", _ID, primary_key=True),
-    sa.Column("kind", sa.String(8), nullable=False),
-    sa.Column("clip_id", _ID, nullable=False),
-    sa.Column("class_id", sa.BigInteger, nullable=False),
-    sa.Column("class_name", sa.String(400), nullable=False),
-    sa.Column("timestamp_us", sa.BigInteger),
-    sa.Column("person_id", sa.BigInteger),
-    *(sa.Column(name, sa.Float) for name in ("x1", "y1", "x2", "y2")),
-    sa.Column("place", sa.BigInteger, nullable=False, comment="random, fixed by the item's id: the order of asking"),
-    sa.Column("gate_item_id", _ID, index=True, comment="item that must be accepted before this one is asked"),
-    sa.Column("gold_answer", sa.String(8), comment="the known answer, where it is known"),
-    sa.Column("is_active", sa.Boolean, nullable=False, comment="false once the items table no longer holds it"),
-)
-
-tallies = sa.Table(
-    "tallies",
-    _metadata,
-    sa.Column("item_id", _ID, sa.ForeignKey("items.item_id"), primary_key=True),
-    sa.Column("kind", sa.String(8), nullable=False),
-    sa.Column("place", sa.BigInteger, nullable=False),
-    *(sa.Column(f"num_{answer}", sa.Integer, nullable=False) for answer in ("yes", "no", "unsure", "broken")),
-    sa.Column("num_standing", sa.Integer, nullable=False, comment="votes of workers who are not barred"),
-    sa.Column("num_leased", sa.Integer, nullable=False, comment="live leases"),
-    sa.Column("num_free", sa.Integer, nullable=False, comment="leases that may still be given out"),
-    sa.Column("is_free", sa.Boolean, nullable=False, comment="num_free > 0, for the index of what can be asked"),
-    sa.Column("verdict", sa.String(8), nullable=False),
-    sa.Column("is_closed", sa.Boolean, nullable=False, comment="will not be asked again: decided, gold or withdrawn"),
-)
-sa.Index("tallies_supply", tallies.c.kind, tallies.c.is_free, tallies.c.num_standing.desc(), tallies.c.place)
-
-votes = sa.Table(
-    "votes",
-    _metadata,
-    sa.Column("vote_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
-    sa.Column("item_id", _ID, sa.ForeignKey("items.item_id"), nullable=False),
-    sa.Column("worker_id", sa.String(64), sa.ForeignKey("workers.worker_id"), nullable=False),
-    sa.Column("answer", sa.String(8), nullable=False),
-    sa.Column("lasts_whole_clip", sa.Boolean),
-    sa.Column("spent_ms", sa.BigInteger, nullable=False),
-    sa.Column("cast_at_us", sa.BigInteger, nullable=False),
-    sa.UniqueConstraint("item_id", "worker_id", name="one_answer_a_worker"),
-    sa.Index("votes_of_worker", "worker_id", "item_id"),
-)
-
-leases = sa.Table(
-    "leases",
-    _metadata,
-    sa.Column("item_id", _ID, sa.ForeignKey("items.item_id"), primary_key=True),
-    sa.Column("worker_id", sa.String(64), sa.ForeignKey("workers.worker_id"), primary_key=True),
-    sa.Column("task_id", sa.String(32), nullable=False),
-    sa.Column("slot", sa.Integer, nullable=False, comment="place in the task, from 0"),
-    sa.Column("expires_at_us", sa.BigInteger, nullable=False),
-    sa.Column("is_live", sa.Boolean, nullable=False, comment="false once answered, expired or taken back"),
-    sa.Index("leases_expiring", "is_live", "expires_at_us"),
-    sa.Index("leases_of_worker", "worker_id", "is_live"),
-)
-
-workers = sa.Table(
-    "workers",
-    _metadata,
-    sa.Column("worker_id", sa.String(64), primary_key=True),
-    sa.Column("num_votes", sa.Integer, nullable=False),
-    sa.Column("num_gold", sa.Integer, nullable=False),
-    sa.Column("num_gold_right", sa.Integer, nullable=False),
-    sa.Column("is_barred", sa.Boolean, nullable=False),
-)
-
-submissions = sa.Table(
-    "submissions",
-    _metadata,
-    sa.Column("worker_id", sa.String(64), sa.ForeignKey("workers.worker_id"), primary_key=True),
-    sa.Column("idempotency_key", sa.String(64), primary_key=True),
-    sa.Column("body_sha256", sa.String(64), nullable=False),
-    sa.Column("outcome", sa.Text, nullable=False, comment="JSON of the first answer, given again to replays"),
-)
-
-for _verb in ("UPDATE", "DELETE"):
-    sa.event.listen(
-        votes,
-        "after_create",
-        sa.DDL(
-            f"CREATE TRIGGER votes_no_{_verb.lower()} BEFORE {_verb} ON votes "
-            "BEGIN SELECT RAISE(ABORT, 'the vote log is append-only'); END"
-        ).execute_if(dialect="sqlite"),
-    )
+CHECKPOINT_EVERY_S = 1.0
+"""How often SQLite's write-ahead log is folded into its file, in the background. Source: ours; left to the writer,
+the fold falls on whoever's commit comes then, which made the slowest one in a hundred wait 0.3 s and more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +28,16 @@ class Store:
     """An open label database."""
 
     engine: sa.Engine
-    _one_writer: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self.engine.dialect.name
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """A transaction that holds the database's write lock from its first statement; commits at the end.
-
-        Threads of this process queue on a lock of ours, which wakes them at once, in turn; SQLite's own waiting
-        sleeps and retries. Other processes wait on SQLite's (BEGIN IMMEDIATE).
-        """
-        with self._one_writer, self.engine.begin() as connection:
+        """A transaction that may write, and holds SQLite's write lock from its first statement; commits at the end."""
+        with self.engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -149,36 +57,67 @@ def database_url_of(work: Path) -> str:
 
 
 def open_store(url: str) -> Store:
-    """The label database at an SQLAlchemy URL, its tables made where missing.
+    """The label database at an SQLAlchemy URL, brought up to date.
 
-    SQLite runs with a write-ahead log and `synchronous=FULL`: an answer that was acknowledged is on the disk, and
-    survives a power cut as well as a killed process. (`NORMAL` would lose the last ones to a power cut.)
+    `postgresql://` means psycopg. SQLite runs with a write-ahead log and `synchronous=FULL`, PostgreSQL with
+    `synchronous_commit=on`: an answer that was acknowledged is on the disk, and survives a power cut as well as a
+    killed process.
 
     Raises:
         BadInput: `url` is no database URL, its driver is not installed, or the database cannot be opened.
     """
     try:
-        engine = sa.create_engine(url, pool_size=8, max_overflow=56)
+        parsed = sa.make_url(url)
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+            raise BadInput(
+                f"no labels on {parsed.get_backend_name()}", where=_shown(url), mend="Want sqlite or postgresql"
+            )
+        engine = sa.create_engine(
+            parsed, pool_size=8, max_overflow=56, pool_pre_ping=parsed.get_backend_name() != "sqlite"
+        )
+        sa.event.listen(engine, "connect", _SET_UP[engine.dialect.name])
         if engine.dialect.name == "sqlite":
-            sa.event.listen(engine, "connect", _set_up_sqlite)
             sa.event.listen(engine, "begin", _begin_sqlite)
-        with engine.begin() as connection:
-            _metadata.create_all(connection)
+        migrate(engine)
     except (sa.exc.ArgumentError, sa.exc.OperationalError, sa.exc.DatabaseError, ModuleNotFoundError) as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise BadInput(
             f"the label database cannot be opened ({reason})",
-            where=url,
-            mend="Give a URL like sqlite:////full/path/labels.sqlite in a folder that can be written",
+            where=_shown(url),
+            mend="Give a URL like sqlite:////full/path/labels.sqlite or postgresql://user@host/name",
         ) from error
     return Store(engine)
+
+
+def _shown(url: str) -> str:
+    try:
+        return sa.make_url(url).render_as_string(hide_password=True)
+    except sa.exc.ArgumentError:
+        return url
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # Without this Python's driver would begin transactions itself, late and without the write lock.
     connection.isolation_level = None
-    for pragma in (f"busy_timeout={BUSY_TIMEOUT_S * 1000}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    pragmas = (
+        f"busy_timeout={BUSY_TIMEOUT_S * 1000}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON",
+        "cache_size=-65536", "temp_store=MEMORY", "journal_size_limit=268435456",
+    )  # fmt: skip
+    for pragma in pragmas:
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _set_up_postgresql(connection: Any, _record: object) -> None:
+    # A role or server that was set to answer before the disk has it would lose acknowledged answers to a power cut.
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit TO on")
+        cursor.execute("SET jit TO off")
+    connection.commit()
+
+
+_SET_UP = {"sqlite": _set_up_sqlite, "postgresql": _set_up_postgresql}
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
@@ -186,12 +125,36 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
 
 
-def in_chunks(ids: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
+@contextmanager
+def folding_in_background(store: Store) -> Iterator[None]:
+    """While the block runs, SQLite's write-ahead log is folded by a thread of its own; nothing on PostgreSQL."""
+    database = store.engine.url.database
+    if store.dialect != "sqlite" or not database or database == ":memory:":
+        yield
+        return
+    stopped = threading.Event()
+
+    def fold() -> None:
+        connection = sqlite3.connect(database, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+        try:
+            connection.execute("PRAGMA synchronous=FULL").close()
+            while not stopped.wait(CHECKPOINT_EVERY_S):
+                # A full or failing disk is the writer's to report; the log stays, and the next fold takes it along.
+                with suppress(sqlite3.Error):
+                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").close()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=fold, name="gesta-fold", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def in_chunks(ids: Sequence[Any], size: int = 500) -> Iterator[Sequence[Any]]:
     """The ids in slices short enough for one SQL statement's list of values."""
     for start in range(0, len(ids), size):
         yield ids[start : start + size]
-
-
-def rows_in(connection: sa.Connection, query: sa.Select[Any], column: sa.Column[Any], ids: Sequence[str]) -> list[Any]:
-    """The rows of `query` whose `column` is among `ids`."""
-    return [row for some in in_chunks(ids) for row in connection.execute(query.where(column.in_(some)))]

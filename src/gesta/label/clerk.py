@@ -1,0 +1,367 @@
+"""The clerk: works one request through, in the book and in what is to be written; see `desk`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from gesta.label.answers import Answer, Given, KeyReused, NotYours, Stale, WorkerBarred
+from gesta.label.book import ACCEPTED, REJECTED, Book, LiveTask, WorkerHere
+from gesta.label.class_gates import GateRule, gate_rule, gate_state
+from gesta.label.kinds import check_answer
+from gesta.label.rules import Rules
+from gesta.label.sql_tables import submissions, votes
+from gesta.label.store import in_chunks
+from gesta.label.writes import Writes
+from gesta.schema import BadInput, is_right
+
+GATED_KINDS = ("clip",)
+"""Kinds whose verdicts make a class's accuracy. Source: Kinetics-400 paper, section 3.3."""
+
+
+@dataclass(slots=True)
+class Clerk:
+    """One book, and the requests that are worked through against it."""
+
+    book: Book
+    rules: Rules
+    rng: random.Random
+    otherwise_gate: GateRule
+    gate: GateRule = field(init=False)
+    _outcomes: dict[tuple[int, str], tuple[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.gate = self.otherwise_gate
+
+    def load(self, db: sa.Connection) -> None:
+        """Fill the book."""
+        self.book.load_from(db)
+        self.read_gate(db)
+
+    def read_gate(self, db: sa.Connection) -> None:
+        """Learn at which accuracy classes pause now."""
+        self.gate = gate_rule(db, otherwise=self.otherwise_gate)
+
+    # ---- tasks -----------------------------------------------------------------------------------------------------
+
+    def fetch(self, db: sa.Connection, writes: Writes, worker_seq: int, *, now_us: int) -> Given:
+        """The worker's task, or why there is none."""
+        worker = self.book.workers[worker_seq]
+        if worker.state != "active":
+            return Given(worker.state)
+        if worker.task is not None:
+            worker.task.expires_at_us = now_us + self.rules.lease_us
+            writes.task_renewals[worker.task.task_id] = (worker.task.task_id, worker.task.expires_at_us)
+            return Given("task", worker.task)
+        task = self._assign(db, writes, worker, now_us=now_us, lease_us=self.rules.lease_us)
+        if task is not None:
+            return Given("task", task)
+        return Given("wait" if self.book.has_pending(worker) else "done")
+
+    def _assign(
+        self, db: sa.Connection, writes: Writes, worker: WorkerHere, *, now_us: int, lease_us: int
+    ) -> LiveTask | None:
+        gold_met = self.book.gold_met_from(db, worker)
+        chosen = self.book.choose(worker, rng=self.rng)
+        if chosen is None:
+            return None
+        kind, seqs = chosen
+        # Not from `rng`: the id is part of media addresses, which nobody may guess.
+        task = LiveTask(secrets.token_hex(16), worker.seq, kind, seqs, now_us + lease_us)
+        self.book.lease(task)
+        writes.new_tasks[task.task_id] = (
+            task.task_id, worker.seq, kind, json.dumps(seqs), "live", now_us, task.expires_at_us, None,
+        )  # fmt: skip
+        for seq in seqs:
+            if self.book.is_gold(seq):
+                gold_met.add(seq)
+                writes.gold_shown.append((worker.seq, seq))
+            else:
+                writes.touched.add(seq)
+        return task
+
+    def renew(self, writes: Writes, tasks: Iterable[LiveTask]) -> None:
+        """Write down the leases that were made longer when their task was fetched."""
+        for task in tasks:
+            if task.task_id in self.book.tasks:
+                writes.task_renewals[task.task_id] = (task.task_id, task.expires_at_us)
+
+    def take_back(self, writes: Writes, *, now_us: int) -> None:
+        """End the tasks whose lease has run out."""
+        for task in self.book.overdue(now_us):
+            self._end(writes, task, "expired", now_us=now_us)
+
+    def give_back(self, writes: Writes, worker_seq: int, *, task_id: str, now_us: int) -> bool:
+        """Whether the worker held the task, which has ended now."""
+        task = self.book.tasks.get(task_id)
+        if task is None or task.worker_seq != worker_seq:
+            return False
+        self._end(writes, task, "returned", now_us=now_us)
+        return True
+
+    def _end(self, writes: Writes, task: LiveTask, status: str, *, now_us: int) -> None:
+        writes.touched.update(self.book.end(task))
+        writes.end_task(task.task_id, status, now_us=now_us)
+
+    # ---- answers ---------------------------------------------------------------------------------------------------
+
+    def know_outcomes(self, db: sa.Connection, keys: Sequence[tuple[int, str]]) -> None:
+        """Look up which of these (worker, idempotency key) came before."""
+        self._outcomes = {}
+        c = submissions.c
+        for some in in_chunks(keys, 100):
+            query = sa.select(c.worker_seq, c.idempotency_key, c.body_sha256, c.outcome).where(
+                sa.tuple_(c.worker_seq, c.idempotency_key).in_(some)
+            )
+            for worker_seq, key, digest, outcome in db.execute(query):
+                self._outcomes[worker_seq, key] = (digest, outcome)
+
+    def submit(
+        self,
+        db: sa.Connection,
+        writes: Writes,
+        worker_seq: int,
+        *,
+        key: str,
+        task_id: str,
+        answers: Sequence[Answer],
+        now_us: int,
+    ) -> dict[str, Any]:
+        """What became of each answer.
+
+        Raises:
+            BadInput: the key is none, or an answer does not fit its question; nothing is taken then.
+            KeyReused: the key came before with other answers.
+            WorkerBarred: the worker is barred.
+        """
+        if not 8 <= len(key) <= 64:
+            raise BadInput(f"{key!r} is no idempotency key", mend="Want 8 to 64 characters, new for each send")
+        told = [[a.slot, a.answer, a.lasts_whole_clip, a.detail, a.spent_ms] for a in answers]
+        digest = hashlib.sha256(orjson.dumps([task_id, told])).hexdigest()
+        first = self._outcomes.get((worker_seq, key))
+        if first is not None:
+            if first[0] != digest:
+                raise KeyReused(
+                    f"the key {key!r} was used before with other answers", mend="Use a new one for each send"
+                )
+            return dict(orjson.loads(first[1]))
+        worker = self.book.workers[worker_seq]
+        if worker.state == "barred":
+            raise WorkerBarred("There are no more tasks for you", mend="Thank you for the work you have done")
+        task = self.book.find_task(db, task_id)
+        details = self._check(task, worker_seq, answers)
+        statuses = self._append(writes, task, worker, answers, details, now_us=now_us)
+        self._after_answers(db, writes, task, worker, now_us=now_us)
+        outcome = {
+            "results": [{"slot": a.slot, "status": s} for a, s in zip(answers, statuses, strict=True)],
+            "num_accepted": statuses.count("accepted"),
+            "gold": gold_of(worker, rules=self.rules),
+        }
+        text = orjson.dumps(outcome).decode()
+        writes.submissions.append((worker_seq, key, digest, text))
+        self._outcomes[worker_seq, key] = (digest, text)
+        return outcome
+
+    def _check(self, task: LiveTask | None, worker_seq: int, answers: Sequence[Answer]) -> list[str | None]:
+        """The canonical detail of each answer, once all are found to fit their questions."""
+        if task is None or task.worker_seq != worker_seq:
+            return [None] * len(answers)
+        return [self._canonical(task.seqs[a.slot], a) if 0 <= a.slot < len(task.seqs) else None for a in answers]
+
+    def _canonical(self, seq: int, a: Answer) -> str | None:
+        _, _, _, detail = self.book.beyond.get(seq, (None, None, None, {}))
+        return check_answer(
+            self.book.kind_names[self.book.kind[seq]],
+            a.answer,
+            a.lasts_whole_clip,
+            a.detail,
+            num_clips=len(detail.get("clips", ())),
+            num_proposals=len(detail.get("boxes", ())),
+        )
+
+    def _append(
+        self,
+        writes: Writes,
+        task: LiveTask | None,
+        worker: WorkerHere,
+        answers: Sequence[Answer],
+        details: Sequence[str | None],
+        *,
+        now_us: int,
+    ) -> list[str]:
+        if task is None or task.worker_seq != worker.seq:
+            return ["not-asked"] * len(answers)
+        is_live = task.task_id in self.book.tasks
+        statuses = []
+        for answer, detail in zip(answers, details, strict=True):
+            status = self._status(writes, task, worker, answer.slot, is_live=is_live)
+            statuses.append(status)
+            if status != "accepted":
+                continue
+            seq = task.seqs[answer.slot]
+            task.answered.add(answer.slot)
+            writes.voted.add((seq, worker.seq))
+            writes.votes.append(
+                (seq, worker.seq, 0, answer.answer, answer.lasts_whole_clip, detail, answer.spent_ms, now_us)
+            )
+            worker.num_votes += 1
+            if self.book.is_gold(seq):
+                known, known_detail = self.book.gold_known[seq]
+                worker.num_gold += 1
+                worker.num_gold_right += is_right(
+                    task.kind, gold_answer=known, gold_detail=known_detail, answer=answer.answer, detail=detail
+                )
+            else:
+                self._count(writes, seq, answer.answer, worker, is_live=is_live, now_us=now_us)
+        return statuses
+
+    def _status(self, writes: Writes, task: LiveTask, worker: WorkerHere, slot: int, *, is_live: bool) -> str:
+        if not 0 <= slot < len(task.seqs):
+            return "not-asked"
+        seq = task.seqs[slot]
+        if slot in task.answered or (seq, worker.seq) in writes.voted:
+            return "already"
+        # A live lease was counted when it was given; one that ran out must find a place that is still free.
+        is_wanted = is_live or self.book.is_gold(seq) or self.book.num_free(seq) > 0
+        return "accepted" if is_wanted else "late"
+
+    def _count(self, writes: Writes, seq: int, answer: str, worker: WorkerHere, *, is_live: bool, now_us: int) -> None:
+        if is_live:
+            self.book.leased[seq] -= 1
+        else:
+            self.book.met.setdefault(seq, []).append(worker.seq)
+        writes.touched.add(seq)
+        moved = self.book.count(seq, answer)
+        writes.touched.update(moved)
+        for changed in moved:
+            class_id = self.book.class_key[changed]
+            is_clip = self.book.kind_names[self.book.kind[changed]] in GATED_KINDS
+            if is_clip and class_id in self.book.classes and self.book.state[changed] in (ACCEPTED, REJECTED):
+                is_accepted = self.book.state[changed] == ACCEPTED
+                self._count_class(writes, class_id, is_accepted=is_accepted, now_us=now_us)
+
+    def _count_class(self, writes: Writes, class_id: int, *, is_accepted: bool, now_us: int) -> None:
+        row = self.book.classes[class_id]
+        row["num_decided"] += 1
+        row["num_accepted"] += is_accepted
+        threshold = row["threshold_frac"] if row["threshold_frac"] is not None else self.gate.threshold_frac
+        state = gate_state(
+            row["num_decided"], row["num_accepted"], threshold_frac=threshold,
+            after_num_clips=self.gate.after_num_clips, state=row["state"], state_by=row["state_by"],
+        )  # fmt: skip
+        writes.classes.add(class_id)
+        if state != row["state"]:
+            row["state"] = state
+            detail = {name: row[name] for name in ("class_id", "num_decided", "num_accepted")}
+            what = "class-paused" if state == "paused" else "class-resumed"
+            told = json.dumps({**detail, "threshold_frac": threshold})
+            writes.events.append((now_us, "gate", what, row["name"], told))
+            self.book.apply_class_states()
+
+    def _after_answers(
+        self, db: sa.Connection, writes: Writes, task: LiveTask | None, worker: WorkerHere, *, now_us: int
+    ) -> None:
+        """Judge the worker, end a task that is finished, and make the next one ready."""
+        if task is None or task.worker_seq != worker.seq:
+            return
+        writes.workers.add(worker.seq)
+        is_trusted = self.rules.trust.is_trusted(num_gold=worker.num_gold, num_gold_right=worker.num_gold_right)
+        is_finished = task.task_id in self.book.tasks and len(task.answered) == len(task.seqs)
+        if is_finished:
+            self._end(writes, task, "answered", now_us=now_us)
+        if not is_trusted and not worker.is_held_by_owner:
+            self._bar(db, writes, worker, now_us=now_us)
+        elif is_finished and worker.state == "active" and self.rules.prepared_lease_us:
+            self._assign(db, writes, worker, now_us=now_us, lease_us=self.rules.prepared_lease_us)
+
+    def _bar(self, db: sa.Connection, writes: Writes, worker: WorkerHere, *, now_us: int) -> None:
+        """Set aside all that a worker answered who failed too much gold; the items may be asked again."""
+        if worker.task is not None:
+            self._end(writes, worker.task, "returned", now_us=now_us)
+        worker.state = "barred"
+        detail = {"num_gold": worker.num_gold, "num_gold_right": worker.num_gold_right}
+        writes.events.append((now_us, "gold", "worker-barred", worker.worker_id, json.dumps(detail)))
+        self.flush(db, writes)
+        query = sa.select(votes.c.seq).where(votes.c.worker_seq == worker.seq).distinct()
+        self.book.recount(db, list(db.execute(query).scalars()))
+
+    def revise(
+        self,
+        db: sa.Connection,
+        worker_seq: int,
+        *,
+        task_id: str,
+        slot: int,
+        answer: Answer,
+        if_match: int,
+        now_us: int,
+    ) -> dict[str, Any]:
+        """The answer's new revision, once it stands in the log.
+
+        Raises:
+            BadInput: the answer does not fit its question.
+            NotYours: the worker was not given the task, or has not answered the slot.
+            Stale: the answer is at another revision than `if_match`.
+            WorkerBarred: the worker is barred.
+        """
+        task = self.book.find_task(db, task_id)
+        if task is None or task.worker_seq != worker_seq or slot not in task.answered:
+            raise NotYours("There is no such answer of yours", mend="Reload the page")
+        if self.book.workers[worker_seq].state == "barred":
+            raise WorkerBarred("Your answers can no longer be changed", mend="Ask who invited you")
+        seq = task.seqs[slot]
+        detail = self._canonical(seq, answer)
+        which = sa.and_(votes.c.seq == seq, votes.c.worker_seq == worker_seq)
+        revision = db.execute(sa.select(sa.func.max(votes.c.revision)).where(which)).scalar_one()
+        if revision != if_match:
+            raise Stale("The answer was changed meanwhile", mend="Look at it again before you change it")
+        row = {
+            "seq": seq, "worker_seq": worker_seq, "revision": revision + 1, "answer": answer.answer,
+            "lasts_whole_clip": answer.lasts_whole_clip, "detail": detail, "spent_ms": answer.spent_ms,
+            "cast_at_us": now_us,
+        }  # fmt: skip
+        db.execute(sa.insert(votes), [row])
+        if not self.book.is_gold(seq):
+            self.book.recount(db, [seq])
+        return {"etag": str(revision + 1)}
+
+    # ---- writing ---------------------------------------------------------------------------------------------------
+
+    def flush(self, db: sa.Connection, writes: Writes) -> None:
+        """Send what was gathered."""
+        book = self.book
+        writes.flush(
+            db,
+            tally_rows=[
+                (seq, *book.counts_of(seq), book.leased[seq], book.state[seq]) for seq in sorted(writes.touched)
+            ],
+            worker_rows=[_worker_row(book.workers[seq]) for seq in sorted(writes.workers)],
+            class_rows=[_class_row(book.classes[class_id]) for class_id in sorted(writes.classes)],
+        )
+
+
+def _worker_row(worker: WorkerHere) -> tuple[Any, ...]:
+    return (worker.seq, worker.num_votes, worker.num_gold, worker.num_gold_right, worker.state)
+
+
+def _class_row(row: dict[str, Any]) -> tuple[Any, ...]:
+    return (row["class_id"], row["state"], row["num_decided"], row["num_accepted"])
+
+
+def gold_of(worker: WorkerHere, *, rules: Rules) -> dict[str, Any]:
+    """What a worker is told of their gold: the share right, and whether it is low.
+
+    Source: Kinetics-400 paper, section 3.3: a warning below 50 %.
+    """
+    if not worker.num_gold:
+        return {"accuracy": None, "is_low": False}
+    accuracy = worker.num_gold_right / worker.num_gold
+    return {"accuracy": round(accuracy, 3), "is_low": accuracy < rules.warn_below_frac}
