@@ -52,7 +52,7 @@ def page(browser: Any, url: str) -> Iterator[Any]:
 
 
 def _chosen(page: Any) -> list[str]:
-    names: list[str] = page.evaluate("[...document.querySelectorAll('.chip')].map((e) => e.firstChild.textContent)")
+    names: list[str] = page.evaluate("[...document.querySelectorAll('.picked')].map((e) => e.firstChild.textContent)")
     return names
 
 
@@ -134,7 +134,7 @@ def test_the_limit_of_three_is_explained(page: Any) -> None:
     assert _chosen(page) == ["carry/hold (an object)", "drink", "eat"]
     assert "“With an object” has 3 of 3. Take one away before choosing “read”." in page.inner_text(".person-work")
     assert page.get_attribute(f".row-of[data-id='{READ}'] .act", "aria-disabled") == "true"
-    page.click(".chip >> text=drink")
+    page.click(".picked >> text=drink")
     _take(page, "read", "sit")
     page.click("#done")
     assert _class_ids(page) == [SIT, CARRY, EAT, READ]
@@ -174,7 +174,7 @@ def test_columns_are_walked_by_arrows_and_starred_by_f(page: Any) -> None:
 def test_a_reload_keeps_what_was_chosen_and_undo_takes_it_back(page: Any) -> None:
     _take(page, "sit", "read")
     page.reload()
-    until(page, "document.querySelectorAll('.chip').length === 2")
+    until(page, "document.querySelectorAll('.picked').length === 2")
     assert _chosen(page) == ["sit", "read"]
     _take(page, "eat")
     page.keyboard.press("Escape")
@@ -186,7 +186,7 @@ def test_an_answer_is_taken_up_again(page: Any) -> None:
     previous = {"answer": "done", "detail": {"class_ids": [STAND, WATCH]}}
     page.evaluate("(p) => { localStorage.clear(); localStorage.setItem('previous', JSON.stringify(p)); }", previous)
     page.reload()
-    until(page, "document.querySelectorAll('.chip').length === 2")
+    until(page, "document.querySelectorAll('.picked').length === 2")
     page.keyboard.press("Control+Enter")
     assert _class_ids(page) == [STAND, WATCH]
 

@@ -4,9 +4,9 @@ import { el } from "/static/dom.js";
 
 /** How many of each category one person may have. Source: AVA-Kinetics paper, 1.2, step 4. */
 export const CATEGORIES = [
-  { name: "pose", title: "Pose", max: 1, hint: "exactly one" },
-  { name: "object", title: "With an object", max: 3, hint: "up to three" },
-  { name: "person", title: "With a person", max: 3, hint: "up to three" },
+  { name: "pose", title: "Pose", short: "Pose", max: 1, hint: "exactly one" },
+  { name: "object", title: "With an object", short: "Object", max: 3, hint: "up to three" },
+  { name: "person", title: "With a person", short: "Person", max: 3, hint: "up to three" },
 ];
 const NUM_DIGITS = 9;
 
@@ -62,6 +62,7 @@ export function createMenu(labels, on, ctx) {
   let matches = [];
   let place = 0;
   let digits = [];
+  let taken = [];
 
   const input = el("input", { type: "text", id: "action-search", autocomplete: "off", autocapitalize: "off", spellcheck: "false",
     enterkeyhint: "done", placeholder: "Search the actions", "aria-label": "Search the actions; Enter chooses the first found",
@@ -84,7 +85,7 @@ export function createMenu(labels, on, ctx) {
       "aria-label": `${category.title}: ${category.hint}`, onkeydown: (event) => onListKey(event, list) });
     const mine = labels.filter((label) => label.category === category.name);
     for (const [number, label] of mine.entries()) list.append(newRow(label, category, number === 0));
-    const tab = el("button", { type: "button", data: { tab: category.name } }, category.title, el("small"));
+    const tab = el("button", { type: "button", data: { tab: category.name } }, category.short, el("small"));
     return { category, count, list, tab, element: el("div", { class: "column", data: { category: category.name } },
       el("h2", {}, category.title, " ", count), list) };
   }
@@ -140,7 +141,7 @@ export function createMenu(labels, on, ctx) {
 
   function search() {
     matches = found(labels, input.value);
-    place = 0;
+    place = Math.max(0, matches.findIndex((label) => !taken.includes(label.id)));
     const isAsked = input.value.trim() !== "";
     element.classList.toggle("is-searching", isAsked);
     for (const { row, label } of rows.values()) row.hidden = isAsked && !matches.includes(label);
@@ -204,6 +205,7 @@ export function createMenu(labels, on, ctx) {
 
   function draw({ chosen, favourites }) {
     digits = digitLabels(labels, favourites);
+    taken = chosen;
     const isFull = {};
     for (const { category, count, tab, list } of columns) {
       const number = chosen.filter((id) => rows.get(id)?.label.category === category.name).length;

@@ -106,7 +106,9 @@ export function createStage(on) {
       if (list.children[place] !== g) list.insertBefore(g, list.children[place] ?? null);
       const { x1, y1, x2, y2 } = toScreen(box);
       for (const rect of [below, edge]) lay(rect, x1, y1, x2 - x1, y2 - y1);
-      g.setAttribute("class", `box-shape is-${box.state}${box.id === selected ? " is-selected" : ""}`);
+      const isOutside = x2 < 0 || y2 < 0 || x1 > room.width || y1 > room.height;
+      const marks = [box.id === selected && "is-selected", isOutside && "is-outside"].filter(Boolean);
+      g.setAttribute("class", ["box-shape", `is-${box.state}`, ...marks].join(" "));
       g.setAttribute("aria-label", nameOf(box, place));
       g.setAttribute("aria-selected", String(box.id === selected));
       text.textContent = tagOf(box, place);

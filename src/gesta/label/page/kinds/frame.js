@@ -12,6 +12,7 @@ const SHIFTS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 const ARROWS = Object.keys(SHIFTS);
 const FAR_PX = 10;
 const ZOOM_STEP = 1.4;
+const touchGlyph = (text) => el("span", { class: "touch-glyph", "aria-hidden": "true", text });
 const SETTLE_MS = 350; // an Enter struck twice on the last proposal must not also finish the picture
 
 export function mount(root, question, ctx) {
@@ -240,15 +241,15 @@ function createPage(question, ctx) {
   };
   const bar = el("div", { class: "boxes-bar" }, strip.element,
     el("div", { class: "zoom", role: "group", "aria-label": "Zoom" },
-      button("farther", () => stage.zoomBy(1 / ZOOM_STEP), { "aria-label": "Zoom out" }), zoomText,
-      button("nearer", () => stage.zoomBy(ZOOM_STEP), { "aria-label": "Zoom in" }),
+      button("farther", () => stage.zoomBy(1 / ZOOM_STEP), { "aria-label": "Zoom out" }, touchGlyph("−")), zoomText,
+      button("nearer", () => stage.zoomBy(ZOOM_STEP), { "aria-label": "Zoom in" }, touchGlyph("+")),
       button("fit", () => stage.fit(), {}, "Fit")),
     tools.hide);
   const doneText = el("span", { class: "label" });
   const doneButton = el("button", { type: "button", class: "answer yes", id: "done", onclick: finish,
     data: { scope: "kind", action: "done" } }, ctx.cap("done"), doneText);
   const elements = [
-    el("div", { class: "top" }, heading("Put a tight box around", "every person", "in this picture.")),
+    el("div", { class: "top" }, heading("Put a tight box around", "every person")),
     el("div", { class: "boxes-work" }, stage.element, bar,
       el("section", { class: "boxes-side", "aria-label": "Persons" }, count, rows,
         el("div", { class: "boxes-tools" }, ...["accept", "delete", "draw", "all", "nobody", "redo"].map((name) => tools[name])))),

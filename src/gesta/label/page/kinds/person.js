@@ -1,7 +1,7 @@
 // "What is this person doing?" (AVA-Kinetics, 1.2, step 4): one pose, up to three actions with objects and three with
 // persons, of AVA's eighty.
 
-import { el, question as heading } from "/static/dom.js";
+import { counted, el, question as heading } from "/static/dom.js";
 import { CATEGORIES, createMenu, toggled } from "./action_menu.js";
 
 const FAVOURITES = "favourites";
@@ -62,7 +62,7 @@ function createPage(labels, player, ctx) {
     removeLast: () => chosen.length && choose(byId.get(chosen.at(-1))),
     togglePlay: () => player.toggle(),
   }, ctx);
-  const chips = CATEGORIES.map((category) => ({ category, count: el("small"), list: el("span", { class: "chips" }) }));
+  const chips = CATEGORIES.map((category) => ({ category, count: el("small"), list: el("span", { class: "picked-list" }) }));
   const problem = el("p", { class: "problem" });
   const doneText = el("span", { class: "label" });
   const done = el("button", { type: "button", class: "answer yes", id: "done", onclick: finish, data: { scope: "kind", action: "done" } },
@@ -124,13 +124,13 @@ function createPage(labels, player, ctx) {
     for (const { category, count, list } of chips) {
       const mine = chosen.filter((id) => byId.get(id).category === category.name);
       count.textContent = `${mine.length} of ${category.max}`;
-      const buttons = mine.map((id) => el("button", { type: "button", class: "chip", "aria-label": `Take away ${byId.get(id).name}`,
+      const buttons = mine.map((id) => el("button", { type: "button", class: "picked", "aria-label": `Take away ${byId.get(id).name}`,
         onclick: () => letGo(id) }, byId.get(id).name, el("span", { "aria-hidden": "true", text: "✕" })));
       list.replaceChildren(...(buttons.length ? buttons : [el("span", { class: "none", text: category.name === "pose" ? "choose one" : "none" })]));
     }
     const hasPose = numberOf(CATEGORIES[0]) === 1;
     done.classList.toggle("is-unready", !hasPose);
-    doneText.replaceChildren("Done", el("small", { text: hasPose ? "Ctrl+Enter while searching" : "a pose is needed" }));
+    doneText.replaceChildren("Done", el("small", { text: !hasPose ? "a pose is needed" : canHover() ? "Ctrl+Enter while searching" : counted(chosen.length, "action") }));
   }
 
   function finish() {
