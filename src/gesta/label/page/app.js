@@ -1,5 +1,6 @@
 // Who works here, what comes next, and what is on the screen meanwhile.
 
+import { crowd } from "/static/crowd.js";
 import { guideOf } from "/static/guide.js";
 import { Keys } from "/static/keys.js";
 import { MediaPool } from "/static/media.js";
@@ -167,6 +168,7 @@ async function nextTask() {
   showLoading();
   try {
     await app.outbox.flush();
+    if (await crowd.beforeTask?.()) return;
     const found = await call("POST", "/api/task", { body: {} });
     recovered();
     if (found.gold) app.gold = found.gold;
