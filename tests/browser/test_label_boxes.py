@@ -213,6 +213,19 @@ def test_what_nobody_looked_at_is_not_sent(page: Any) -> None:
     assert [box["proposal"] for box in _done(page)] == [1, 0, 2]
 
 
+def test_nobody_is_there_twice(page: Any) -> None:
+    page.keyboard.press("o")
+    for _ in range(4):
+        page.keyboard.press("n")
+    assert len(_names(page)) == 2
+    page.keyboard.press("Enter")
+    assert answers(page) == []
+    assert page.inner_text(".boxes-problem") == "Boxes 1 and 2 are the same: delete one of them."
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text(".boxes-problem") == ""
+    assert len(_done(page)) == 2
+
+
 def test_an_empty_picture_has_nobody(page: Any) -> None:
     page.keyboard.press("o")
     assert "nobody here" in page.inner_text("#done")
@@ -299,7 +312,8 @@ def test_a_reload_keeps_every_box(page: Any) -> None:
 
 def test_an_answer_is_taken_up_again(page: Any) -> None:
     moved = {"x1": 0.4, "y1": 0.2, "x2": 0.7, "y2": 0.8, "proposal": 0}
-    same = {**{side: PROPOSALS[1][side] for side in ("x1", "y1", "x2", "y2")}, "proposal": 1}
+    # The service keeps five decimals of a corner.
+    same = {**{side: PROPOSALS[1][side] for side in ("x1", "y1", "x2", "y2")}, "x1": 0.100004, "proposal": 1}
     drawn = {"x1": 0.8, "y1": 0.5, "x2": 0.9, "y2": 0.9, "proposal": None}
     previous = {"answer": "done", "detail": {"boxes": [same, moved, drawn]}}
     page.evaluate("(p) => { localStorage.clear(); localStorage.setItem('previous', JSON.stringify(p)); }", previous)

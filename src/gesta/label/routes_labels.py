@@ -8,15 +8,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from gesta.formats import ava_label_map
-
-Category = Literal["pose", "object", "person"]
-
-CATEGORIES: dict[str, Category] = {
-    "PERSON_MOVEMENT": "pose",
-    "OBJECT_MANIPULATION": "object",
-    "PERSON_INTERACTION": "person",
-}
-"""What a worker chooses from, by AVA's name of it. Source: AVA-Kinetics paper, section 1.2, step 4."""
+from gesta.label.kinds import ava_categories
 
 HOTKEYS: dict[int, str] = {12: "1", 11: "2", 14: "3", 1: "4", 17: "5", 59: "6", 79: "7", 74: "8", 80: "9"}
 """Digits of the actions that a worker needs most, until she has favourites of her own.
@@ -31,7 +23,7 @@ class LabelBody(BaseModel):
 
     id: int
     name: str
-    category: Category
+    category: Literal["pose", "object", "person"]
     hotkey: str | None
 
 
@@ -41,11 +33,12 @@ def labels() -> list[LabelBody]:
     >>> labels()[11]
     LabelBody(id=12, name='stand', category='pose', hotkey='1')
     """
-    rows = ava_label_map(80).select("class_id", "name", "category").iter_rows()
-    return [
-        LabelBody(id=class_id, name=name, category=CATEGORIES[category], hotkey=HOTKEYS.get(class_id))
-        for class_id, name, category in rows
+    categories = ava_categories()
+    rows = [
+        {"id": class_id, "name": name, "category": categories[class_id], "hotkey": HOTKEYS.get(class_id)}
+        for class_id, name in ava_label_map(80).select("class_id", "name").iter_rows()
     ]
+    return [LabelBody.model_validate(row) for row in rows]
 
 
 def add_label_routes(app: FastAPI) -> None:

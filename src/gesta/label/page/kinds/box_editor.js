@@ -5,6 +5,11 @@ export const MIN_PX = 2;
 export const HANDLES = ["nw", "n", "ne", "e", "se", "s", "sw", "w"];
 const DIGITS = 1e6; // fractions are kept to a millionth: under a hundredth of a pixel on any picture
 const NUM_UNDO = 200;
+/** The most boxes of a picture; the service takes no more. */
+export const MAX_BOXES = 50;
+const SAME = 1e-5; // the service keeps five decimals
+const SIDES = ["x1", "y1", "x2", "y2"];
+const isSame = (one, other) => SIDES.every((side) => Math.abs(one[side] - other[side]) <= SAME);
 
 export const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
@@ -186,8 +191,9 @@ export function createEditor({ proposals, size, kept = null, onChange = () => {}
     put(id, corners_px, tag) {
       change(id, toFractions(corners_px, size), tag);
     },
-    /** A new box at these pixels, selected. */
+    /** A new box at these pixels, selected; null where there are as many as there may be. */
     add(corners_px) {
+      if (boxes.length >= MAX_BOXES) return null;
       const id = nextId++;
       commit([...boxes, { id, ...toFractions(corners_px, size), proposal: null, state: "drawn" }]);
       selected = id;
@@ -200,6 +206,14 @@ export function createEditor({ proposals, size, kept = null, onChange = () => {}
       boxes = past.pop();
       lastTag = null;
       onChange();
+    },
+    /** Two boxes with the same corners, or null: nobody is there twice. */
+    twins() {
+      for (const [place, box] of boxes.entries()) {
+        const other = boxes.slice(place + 1).find((one) => isSame(box, one));
+        if (other) return [box, other];
+      }
+      return null;
     },
     undo: () => travel(past, future),
     redo: () => travel(future, past),
@@ -220,8 +234,7 @@ export function snapshotOfAnswer(boxes, proposals) {
   const restored = boxes.map((box, place) => {
     const { x1, y1, x2, y2, proposal } = box;
     const given = proposal === null ? null : proposals[proposal];
-    const isSame = given && ["x1", "y1", "x2", "y2"].every((side) => given[side] === box[side]);
-    const state = proposal === null ? "drawn" : isSame ? "accepted" : "adjusted";
+    const state = !given ? "drawn" : isSame(given, box) ? "accepted" : "adjusted";
     return { id: proposal ?? proposals.length + place, x1, y1, x2, y2, proposal, state };
   });
   return { boxes: restored, selected: null };

@@ -2,7 +2,7 @@
 // and missing persons are drawn.
 
 import { counted, el, question as heading } from "/static/dom.js";
-import { createEditor, inside, fromFractions, snapshotOfAnswer, toFractions } from "./box_editor.js";
+import { MAX_BOXES, createEditor, inside, fromFractions, snapshotOfAnswer, toFractions } from "./box_editor.js";
 import { createStage } from "./box_stage.js";
 import { createStrip } from "./frame_strip.js";
 
@@ -140,6 +140,7 @@ function createPage(question, ctx) {
   function add(corners) {
     setDrawing(false);
     const id = editor.add(corners);
+    if (id === null) return tell(`A picture takes ${MAX_BOXES} boxes at most: draw the persons who are largest.`);
     stage.focus(id);
     ctx.say(`Person ${numberOf(id)} drawn.`);
   }
@@ -182,11 +183,16 @@ function createPage(question, ctx) {
   function finish() {
     if (!editor) return;
     const [first, ...more] = editor.open();
-    if (!first) return ctx.done({ answer: "done", detail: { boxes: editor.result() } });
-    editor.select(first.id);
+    const [twin, other] = editor.twins() ?? [];
+    if (!first && !twin) return ctx.done({ answer: "done", detail: { boxes: editor.result() } });
+    editor.select((first ?? other).id);
     follow();
     const count = 1 + more.length;
-    const text = `${counted(count, "box is", "boxes are")} not checked yet: accept or delete ${count === 1 ? "it" : "each"}.`;
+    if (first) tell(`${counted(count, "box is", "boxes are")} not checked yet: accept or delete ${count === 1 ? "it" : "each"}.`);
+    else tell(`Boxes ${numberOf(twin.id)} and ${numberOf(other.id)} are the same: delete one of them.`);
+  }
+
+  function tell(text) {
     problem.textContent = text;
     ctx.say(text);
   }
@@ -277,10 +283,10 @@ function createPage(question, ctx) {
     tools.hide.setAttribute("aria-pressed", String(!isHidden));
     if (isLive) return;
     drawRows();
-    if (!left) problem.textContent = "";
   }
 
   function changed() {
+    problem.textContent = "";
     refresh();
     if (!isLive) ctx.keepDraft(editor.snapshot());
   }

@@ -26,13 +26,13 @@ export function createStrip(question, ctx, on) {
   element.hidden = frames.length < 2;
 
   const textOf = (place) => {
-    const { offset } = frames[place];
+    const { offset } = frames[place] ?? { offset: 0 };
     if (offset === 0) return "Key-frame";
     return `${offset < 0 ? "−" : "+"}${Math.abs(offset / (question.fps || 25)).toFixed(2)} s`;
   };
 
   async function load(place) {
-    if (!frames[place]) return null;
+    if (!frames[place]) throw new Error("there is no such frame");
     if (!images.has(place)) {
       const image = el("img", { alt: place === key ? "The key-frame" : `The frame at ${textOf(place)}`, draggable: "false" });
       image.decoding = "async";
