@@ -54,23 +54,37 @@ def majority(votes: VoteArrays, *, ties: Ties = "none") -> Majority:
     >>> majority(vote_arrays(cast)).split_shares.tolist()
     [[0.5, 0.5, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]
     """
-    num_IA, num_best_I, answer_I = _majority(
-        votes.item_N,
-        votes.answer_N,
-        votes.num_items,
-        len(votes.answers),
-        len(votes.answers) if ties == "lowest" else 1,
-    )
-    return Majority(num_IA=num_IA, num_best_I=num_best_I, answer_I=answer_I)
+    shape = (votes.num_items, len(votes.answers))
+    # A byte a count keeps them in the cache, and is enough for nearly every log.
+    small_IA = np.zeros(shape, np.uint8)
+    num_IA: npt.NDArray[np.uint8] | npt.NDArray[np.int32] = small_IA
+    if not _are_counted(votes.item_N, votes.answer_N, small_IA):
+        num_IA = np.zeros(shape, np.int32)
+        _are_counted(votes.item_N, votes.answer_N, num_IA)
+    num_best_I, answer_I = _best(num_IA, len(votes.answers) if ties == "lowest" else 1)
+    return Majority(num_IA=num_IA.astype(np.int32), num_best_I=num_best_I, answer_I=answer_I)
 
 
 @numba.njit(cache=True, nogil=True)
-def _majority(
-    item_N: npt.NDArray[np.int32], answer_N: npt.NDArray[np.int8], num_items: int, num_answers: int, most_tied: int
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int8], npt.NDArray[np.int8]]:
-    num_IA = np.zeros((num_items, num_answers), np.int32)
+def _are_counted(
+    item_N: npt.NDArray[np.int32],
+    answer_N: npt.NDArray[np.int8],
+    num_IA: npt.NDArray[np.uint8] | npt.NDArray[np.int32],
+) -> bool:
+    """Whether all votes fit into the counts, to which they are added [I, A]."""
+    fits = True
     for n in range(len(item_N)):
         num_IA[item_N[n], answer_N[n]] += 1
+        fits &= num_IA[item_N[n], answer_N[n]] != 0
+    return fits
+
+
+@numba.njit(cache=True, nogil=True)
+def _best(
+    num_IA: npt.NDArray[np.uint8] | npt.NDArray[np.int32], most_tied: int
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]]:
+    """How many answers share the first place [I], and the first of them, where so many may [I]."""
+    num_items, num_answers = num_IA.shape
     num_best_I = np.zeros(num_items, np.int8)
     answer_I = np.full(num_items, -1, np.int8)
     for i in range(num_items):
@@ -83,4 +97,4 @@ def _majority(
         num_best_I[i] = num_best
         if num_best <= most_tied:
             answer_I[i] = best
-    return num_IA, num_best_I, answer_I
+    return num_best_I, answer_I

@@ -73,3 +73,14 @@ def test_an_item_without_votes_has_no_majority() -> None:
     found = majority(votes, ties="lowest")
     assert (found.answer_I.tolist(), found.num_best_I.tolist()) == ([-1], [0])
     assert found.split_shares.tolist() == [[0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("num_votes", [255, 256, 257, 512, 700])
+def test_counts_beyond_a_byte_are_kept(num_votes: int) -> None:
+    votes = vote_arrays(
+        pl.DataFrame({"item_id": "a", "worker_id": [f"w{n}" for n in range(num_votes)], "answer": "unsure"}).vstack(
+            frame(("a", "u", "yes"))
+        )
+    )
+    assert majority(votes).num_IA.tolist() == [[1, 0, num_votes, 0]]
+    assert majority(votes).answer_I.tolist() == [2]
