@@ -97,7 +97,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What has to be known of a video file to play stretches of it; `step_us` is the mean distance of its frames."""
+    """What has to be known of a video file to play stretches of it: `fps` is what is served of `own_fps`."""
 
     path: str
     sha256: str
@@ -106,7 +106,7 @@ class Source:
     fps: Fraction
     fps_number: float
     short_side_px: int
-    step_us: int
+    own_fps: Fraction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,8 +178,8 @@ class Media:
         if found is None or asked.timestamp_us is None:
             return range(0)
         source = found[0]
-        before = (asked.timestamp_us - source.start_us) // source.step_us
-        after = (source.end_us - 1 - asked.timestamp_us) // source.step_us
+        before = (asked.timestamp_us - source.start_us) * source.own_fps // US_PER_S
+        after = (source.end_us - 1 - asked.timestamp_us) * source.own_fps // US_PER_S
         return range(-max(0, min(MAX_OFFSET, before)), max(0, min(MAX_OFFSET, after)) + 1)
 
     def path_of(self, asked: Asked) -> list[PathPoint]:
@@ -440,7 +440,7 @@ def _read_footage(work: Path) -> Footage:
             fps=fps,
             fps_number=float(fps),
             short_side_px=min(row["width_px"], row["height_px"]),
-            step_us=max(1, round(US_PER_S / own_fps)),
+            own_fps=own_fps,
         )
         sources.append(source)
     numbers = dict(zip(videos["video_id"], range(len(videos)), strict=True))
