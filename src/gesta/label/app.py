@@ -11,6 +11,7 @@ from fastapi.staticfiles import StaticFiles
 
 from gesta.label.answers import KeyReused, NotYours, Overloaded, Stale, StoreDown, WorkerBarred
 from gesta.label.guards import Limits, add_guards
+from gesta.label.routes_actions import add_action_routes
 from gesta.label.routes_labels import add_label_routes
 from gesta.label.routes_media import add_media_routes
 from gesta.label.routes_owner import add_owner_routes
@@ -46,6 +47,7 @@ def create_app(
     add_worker_routes(app)
     add_task_routes(app)
     add_label_routes(app)
+    add_action_routes(app)
     add_media_routes(app)
     add_owner_routes(app)
     _add_pages(app)
