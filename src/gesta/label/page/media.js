@@ -1,5 +1,7 @@
 // Videos by address, loaded before they are wanted: the next question's clips are ready when it comes.
 
+const NEAR_FRAMES = 2;
+
 /** A video that is never heard: muted, without sound tracks at the service, in a loop. */
 function silent(url) {
   const video = document.createElement("video");
@@ -40,7 +42,7 @@ export class MediaPool {
   load(question) {
     for (const url of urlsOf(question)) this.video(url);
     if (question.path_url) this.path(question.path_url);
-    for (const { url } of question.frames ?? []) {
+    for (const url of framesOf(question)) {
       if (!this.images.has(url)) this.images.set(url, Object.assign(new Image(), { src: url }));
     }
   }
@@ -49,7 +51,7 @@ export class MediaPool {
   hold(questions) {
     const wanted = new Set(questions.flatMap(urlsOf));
     for (const [url, video] of this.videos) if (!wanted.has(url)) this.drop(url, video);
-    const frames = new Set(questions.flatMap((one) => (one.frames ?? []).map(({ url }) => url)));
+    const frames = new Set(questions.flatMap(framesOf));
     for (const url of this.images.keys()) if (!frames.has(url)) this.images.delete(url);
     const paths = new Set(questions.map((one) => one.path_url));
     for (const url of this.paths.keys()) if (!paths.has(url)) this.paths.delete(url);
@@ -71,6 +73,13 @@ export class MediaPool {
   }
 }
 
+/** What a question plays: its clips side by side, or its pictures, or its one clip. */
 function urlsOf(question) {
-  return [question.media_url, ...(question.clips ?? []).map((clip) => clip.media_url)].filter(Boolean);
+  if (question.clips) return question.clips.map((clip) => clip.media_url);
+  return question.frames?.length || !question.media_url ? [] : [question.media_url];
+}
+
+/** The pictures that are wanted first: the key-frame and its neighbours. */
+function framesOf(question) {
+  return (question.frames ?? []).filter(({ offset }) => Math.abs(offset) <= NEAR_FRAMES).map(({ url }) => url);
 }

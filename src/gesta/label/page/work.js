@@ -291,7 +291,7 @@ export class Work {
     this.pool.hold([entry.question, ...this.left.slice(0, AHEAD)]);
     await this.mount({ slot: entry.slot, ...entry.question }, { previous: entry, draft: null });
     $("editing").hidden = false;
-    $("editing-text").textContent = `${notice}Changing an earlier answer (${index + 1} of ${recent.length} back). It was: ${wordsOf(entry)}.`;
+    $("editing-text").textContent = `${notice}Changing an earlier answer (${index + 1} of ${recent.length}). It was: ${wordsOf(entry)}.`;
     $("kept").textContent = "";
     document.title = "Changing an answer · gesta";
     say($("editing-text").textContent);
