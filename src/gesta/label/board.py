@@ -262,7 +262,10 @@ def event_rows(db: sa.Connection, *, limit: int = 100, before: int | None = None
     query = sa.select(events).order_by(events.c.event_id.desc()).limit(limit)
     if before is not None:
         query = query.where(events.c.event_id < before)
-    return [{**row._mapping, "detail": json.loads(row.detail)} for row in db.execute(query)]
+    names = ("event_id", "at_us", "actor", "what", "subject")
+    return [
+        {**{name: getattr(row, name) for name in names}, "detail": json.loads(row.detail)} for row in db.execute(query)
+    ]
 
 
 def by_hour(slots: Mapping[int, int], *, now_us: int, num_hours: int = HOURS_SHOWN) -> list[dict[str, int]]:

@@ -17,7 +17,7 @@ import orjson
 import sqlalchemy as sa
 
 from gesta.label.board import disputed, overview, suggestion_rows, tally_counts, worker_rows
-from gesta.label.class_gates import GateRule, gate_rule
+from gesta.label.class_gates import GateRule, gate_rule, planned_rule
 from gesta.label.funnel import TallyCount
 from gesta.label.pay import cost_so_far, pay_rule
 from gesta.label.rules import Rules
@@ -77,9 +77,7 @@ class BoardCache:
     @property
     def otherwise_gate(self) -> GateRule:
         """The gate's rule as long as the owner set none while the service ran."""
-        return GateRule(
-            threshold_frac=self.rules.class_threshold_frac, after_num_clips=self.rules.class_after_num_clips
-        )
+        return planned_rule(self.rules)
 
     def forget(self) -> None:
         """Ask the database again when next asked: somebody did something."""

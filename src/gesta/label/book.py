@@ -18,6 +18,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from gesta.label.class_gates import apply_gates, gate_rule, planned_rule
 from gesta.label.recount import recount_classes, recount_items
 from gesta.label.rules import REVIEW_KINDS, Rules
 from gesta.label.sql_tables import classes, gold_shown, items, tallies, tasks, votes, workers
@@ -379,6 +380,9 @@ class Book:
         self.reload_items(db, listed)
         touched = {self.class_key[seq] for seq in listed} - {NO_CLASS}
         recount_classes(db, sorted(touched))
+        # A pause that rests on answers which are set aside ends with them.
+        rule = gate_rule(db, otherwise=planned_rule(self.rules))
+        apply_gates(db, rule=rule, now_us=self.now_us(), class_ids=sorted(touched))
         self.reload_classes(db)
 
     def reload_items(self, db: sa.Connection, seqs: Iterable[int]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from gesta.label.rules import Rules
 from gesta.label.sql_tables import classes, events, settings
 from gesta.schema import BadInput, UnknownName
 
@@ -43,6 +44,11 @@ class GateRule:
         check_threshold(self.threshold_frac)
         if self.after_num_clips < 0:
             raise BadInput(f"after_num_clips={self.after_num_clips}", mend="Want 0 (never) or more")
+
+
+def planned_rule(rules: Rules) -> GateRule:
+    """The gate's rule with which the service was started."""
+    return GateRule(threshold_frac=rules.class_threshold_frac, after_num_clips=rules.class_after_num_clips)
 
 
 def check_threshold(threshold_frac: float) -> None:
@@ -183,7 +189,8 @@ def class_row(db: sa.Connection, class_id: int) -> dict[str, Any]:
     if row is None:
         known = db.execute(sa.select(classes.c.class_id).order_by(classes.c.class_id).limit(_NUM_NAMED)).scalars()
         raise UnknownName(what="class", name=str(class_id), choices=[str(number) for number in known])
-    return dict(row._mapping)
+    # The names of a row are of a class of SQLAlchemy's own.
+    return {str(name): value for name, value in row._mapping.items()}
 
 
 _NUM_NAMED = 20

@@ -6,9 +6,9 @@ import hashlib
 import json
 import random
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import sqlalchemy as sa
@@ -22,6 +22,8 @@ from gesta.label.sql_tables import submissions, votes
 from gesta.label.store import in_chunks
 from gesta.label.writes import Writes
 from gesta.schema import BadInput, is_right
+
+_T = TypeVar("_T")
 
 GATED_KINDS = ("clip",)
 """Kinds whose verdicts make a class's accuracy. Source: Kinetics-400 paper, section 3.3."""
@@ -49,6 +51,12 @@ class Clerk:
     def read_gate(self, db: sa.Connection) -> None:
         """Learn at which accuracy classes pause now."""
         self.gate = gate_rule(db, otherwise=self.otherwise_gate)
+
+    def operate(self, db: sa.Connection, change: Callable[[sa.Connection, Book], _T]) -> _T:
+        """The result of `change`, which may have set another threshold for classes."""
+        result = change(db, self.book)
+        self.gate = gate_rule(db, otherwise=self.otherwise_gate)
+        return result
 
     # ---- tasks -----------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from gesta.label.answers import Answer, Given, Overloaded, StoreDown
 from gesta.label.book import Book, LiveTask
-from gesta.label.class_gates import GateRule
+from gesta.label.class_gates import planned_rule
 from gesta.label.clerk import Clerk
 from gesta.label.rules import Rules
 from gesta.label.store import Store
@@ -148,7 +148,7 @@ class Desk:
 
     def run(self, change: Callable[[sa.Connection, Book], _T]) -> Future[_T]:
         """The result of `change`, called alone in a transaction: what operators do."""
-        return self._ask(lambda clerk, db, _writes: change(db, clerk.book), self.now_us(), is_alone=True)
+        return self._ask(lambda clerk, db, _writes: clerk.operate(db, change), self.now_us(), is_alone=True)
 
     def tick(self) -> Future[None]:
         """Takes back leases that have run out; for a clock that moves while nobody asks."""
@@ -197,10 +197,12 @@ class Desk:
         return connection
 
     def _new_clerk(self) -> Clerk:
-        rule = GateRule(
-            threshold_frac=self.rules.class_threshold_frac, after_num_clips=self.rules.class_after_num_clips
+        return Clerk(
+            book=Book(self.rules, now_us=self.now_us),
+            rules=self.rules,
+            rng=self.rng,
+            otherwise_gate=planned_rule(self.rules),
         )
-        return Clerk(book=Book(self.rules, now_us=self.now_us), rules=self.rules, rng=self.rng, otherwise_gate=rule)
 
     def _serve(self) -> None:
         held: _Request | None = None

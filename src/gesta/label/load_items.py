@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import sqlalchemy as sa
 
+from gesta.label.class_gates import apply_gates, gate_rule, planned_rule
 from gesta.label.recount import CLOSED, OPEN, WAITING, recount_all
 from gesta.label.rules import Rules
 from gesta.label.sql_tables import classes, items, settings, tallies, votes
@@ -55,6 +56,7 @@ def load_items(store: Store, work: Path, *, rules: Rules, now_us: int) -> Loaded
     with store.writing() as db:
         loaded = take_in_items(db, work, rules=rules)
         recount_all(db, rules=rules, now_us=now_us)
+        apply_gates(db, rule=gate_rule(db, otherwise=planned_rule(rules)), now_us=now_us)
     return loaded
 
 
