@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gesta.consensus import VoteArrays, dawid_skene, majority, replay, vote_arrays
+from gesta.consensus.dawid_skene import item_posteriors
 from gesta.schema import ANSWERS, VERDICTS, Protocol
 
 FLOOR = 1e-10
@@ -60,9 +61,12 @@ def test_the_majority_is_the_most_common_answer(rows):
         assert plain.split_shares[place] == pytest.approx(np.array(shares) / len(best))
 
 
-def plain_dawid_skene(rows, *, num_iterations, known):
+def plain_dawid_skene(rows, *, num_iterations, known, presumed):
     """The model in dictionaries and logarithms: posteriors by item and answer, and the log-likelihood."""
-    items, answers = sorted({row[0] for row in rows}), sorted({row[2] for row in rows} | set(known.values()))
+    items, answers = (
+        sorted({row[0] for row in rows}),
+        sorted({*ANSWERS[: 4 if presumed else 0], *(row[2] for row in rows), *known.values()}),
+    )
     posterior = {}
     for item in items:
         counts = Counter(answer for other, _, answer in rows if other == item)
@@ -74,7 +78,7 @@ def plain_dawid_skene(rows, *, num_iterations, known):
         if step == num_iterations:
             break
         prior = {k: max(FLOOR, sum(posterior[item][k] for item in items) / len(items)) for k in answers}
-        weight = {}
+        weight = {(w, k, a): num for w in {row[1] for row in rows} for (k, a), num in presumed.items()}
         for item, worker, answer in rows:
             for k in answers:
                 weight[worker, k, answer] = weight.get((worker, k, answer), 0.0) + posterior[item][k]
@@ -96,18 +100,37 @@ def plain_dawid_skene(rows, *, num_iterations, known):
     return posterior, log_likelihood
 
 
-@settings(max_examples=60)
-@given(cast, st.integers(1, 8), st.dictionaries(st.sampled_from("abc"), st.sampled_from(ANSWERS), max_size=2))
-def test_posteriors_are_those_of_the_plain_model(rows, num_iterations, known):
+@settings(max_examples=80)
+@given(
+    cast,
+    st.integers(1, 8),
+    st.dictionaries(st.sampled_from("abc"), st.sampled_from(ANSWERS), max_size=2),
+    st.one_of(st.none(), st.lists(st.floats(0.01, 5), min_size=16, max_size=16)),
+)
+def test_posteriors_are_those_of_the_plain_model(rows, num_iterations, known, presumed):
     known = {item: answer for item, answer in known.items() if any(row[0] == item for row in rows)}
     votes = arrays_of(rows)
     known_I = np.array([ANSWERS.index(known[item]) if item in known else -1 for item in votes.item_ids], np.int8)
-    found = dawid_skene(votes, known_I=known_I, max_iterations=num_iterations, tolerance=-math.inf)
-    posterior, log_likelihood = plain_dawid_skene(rows, num_iterations=num_iterations, known=known)
+    presumed_KA = None if presumed is None else np.array(presumed).reshape(4, 4)
+    found = dawid_skene(
+        votes, known_I=known_I, presumed_KA=presumed_KA, max_iterations=num_iterations, tolerance=-math.inf
+    )
+    pairs = dict(zip(itertools.product(ANSWERS, ANSWERS), presumed or [], strict=False))
+    posterior, log_likelihood = plain_dawid_skene(rows, num_iterations=num_iterations, known=known, presumed=pairs)
     for place, item in enumerate(votes.item_ids):
+        # Nobody gave some answers: without presumed votes they are impossible, with them the plain model knows them.
         assert found.posterior_IK[place] == pytest.approx([posterior[item].get(k, 0.0) for k in ANSWERS], abs=1e-9)
     assert found.log_likelihood == pytest.approx(log_likelihood, rel=1e-9, abs=1e-9)
     assert (found.num_iterations, found.has_converged) == (num_iterations, False)
+
+
+@settings(max_examples=50)
+@given(cast)
+def test_one_step_from_what_was_fitted_is_the_next_step(rows):
+    votes = arrays_of(rows)
+    first, second = (dawid_skene(votes, max_iterations=steps, tolerance=-math.inf) for steps in (3, 4))
+    next_IK = item_posteriors(votes, prior_K=first.prior_K, confusion_WKA=first.confusion_WKA)
+    assert next_IK == pytest.approx(second.posterior_IK, abs=1e-9)
 
 
 @settings(max_examples=50)

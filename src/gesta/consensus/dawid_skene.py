@@ -67,6 +67,7 @@ def dawid_skene(
     votes: VoteArrays,
     *,
     known_I: npt.NDArray[np.int8] | None = None,
+    presumed_KA: npt.NDArray[np.float64] | None = None,
     max_iterations: int = 100,
     tolerance: float = 1e-7,
 ) -> DawidSkene:
@@ -75,11 +76,14 @@ def dawid_skene(
     Args:
         votes: in any order; a worker may answer an item several times.
         known_I: the true answer where it is known, else -1, int8 [I].
+        presumed_KA: votes that each worker is taken to have given beforehand, by true answer and answer; they steady
+            the confusions of workers with few votes (a Dirichlet prior, less one). None: none, the model of 1979.
         max_iterations: E steps at most.
-        tolerance: stop when the log-likelihood a vote grows by less; -inf never stops early. Source: ours, well below
-            what moves an answer.
+        tolerance: stop when the log-likelihood (with presumed votes, theirs too) grows by less a vote; -inf never stops
+            early. Source: ours, well below what moves an answer.
     Raises:
-        BadInput: `known_I` has not one answer or -1 for each item, or `max_iterations` is below 1.
+        BadInput: `known_I` has not one answer or -1 for each item, `presumed_KA` is no such table, or
+            `max_iterations` is below 1.
 
     Source: Dawid and Skene, "Maximum likelihood estimation of observer error-rates using the EM algorithm", 1979.
 
@@ -94,10 +98,15 @@ def dawid_skene(
         known_I = np.full(votes.num_items, -1, np.int8)
     if known_I.shape != (votes.num_items,) or (len(known_I) and not -1 <= known_I.min() <= known_I.max() < num_answers):
         raise BadInput(f"known answers of shape {known_I.shape}", mend="Want an answer's number or -1 for each item")
+    if presumed_KA is None:
+        presumed_KA = np.zeros((num_answers, num_answers))
+    if presumed_KA.shape != (num_answers, num_answers) or presumed_KA.min(initial=0) < 0:
+        raise BadInput(f"presumed votes of shape {presumed_KA.shape}", mend="Want 0 or more for each pair of answers")
     if max_iterations < 1:
         raise BadInput(f"max_iterations={max_iterations}", mend="Want 1 or more")
     start_I, cell_N = _by_item(votes.item_N, votes.worker_N, votes.answer_N, votes.num_items, num_answers)
     is_given_WA = np.bincount(cell_N, minlength=votes.num_workers * num_answers).reshape(-1, num_answers) > 0
+    is_given_WA |= presumed_KA.sum(axis=0) > 0
     num_known_K = np.bincount(known_I + 1, minlength=num_answers + 1)[1:]
     # Without a vote everything is possible.
     is_possible_K = is_given_WA.any(axis=0) | (num_known_K > 0) | (not len(cell_N))
@@ -111,17 +120,19 @@ def dawid_skene(
     weight = _weights(met, start_I, cell_N, posterior_IK, votes.num_workers)
     total_K = posterior_IK[met].sum(axis=0)
 
-    log_likelihood, num_done, has_converged = -math.inf, 0, False
-    prior_K, chance_WAK = _estimated(total_K, weight, len(met), is_given_WA, is_possible_K)
+    log_likelihood, objective, num_done, has_converged = -math.inf, -math.inf, 0, False
+    prior_K, chance_WAK = _estimated(total_K, weight, len(met), is_given_WA, is_possible_K, presumed_KA)
     while num_done < max_iterations and not has_converged:
-        before, chance = log_likelihood, chance_WAK.ravel()
+        before, chance = objective, chance_WAK.ravel()
         weight[:], total_K[:] = known_weight, known_total_K
         log_likelihood = _log_of_known(known, start_I, cell_N, known_I, chance, prior_K)
         log_likelihood += _e_and_m(asked, start_I, cell_N, chance, prior_K, posterior_IK, weight, total_K)
+        # What EM raises when votes are presumed is the likelihood of those as well.
+        objective = log_likelihood + float((presumed_KA.T * np.log(np.maximum(chance_WAK, FLOOR))).sum())
         posterior_IK[(num_votes_I == 0) & (known_I < 0)] = prior_K / prior_K.sum()
-        prior_K, chance_WAK = _estimated(total_K, weight, len(met), is_given_WA, is_possible_K)
+        prior_K, chance_WAK = _estimated(total_K, weight, len(met), is_given_WA, is_possible_K, presumed_KA)
         num_done += 1
-        has_converged = log_likelihood - before < tolerance * max(1, len(cell_N))
+        has_converged = objective - before < tolerance * max(1, len(cell_N))
     return DawidSkene(
         posterior_IK=posterior_IK,
         prior_K=prior_K,
@@ -131,6 +142,37 @@ def dawid_skene(
         num_iterations=num_done,
         has_converged=has_converged,
     )
+
+
+def item_posteriors(
+    votes: VoteArrays, *, prior_K: npt.NDArray[np.float64], confusion_WKA: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """The chance of each true answer of each item under given priors and confusions [I, K]: one E step.
+
+    Args:
+        prior_K: as `DawidSkene.prior_K`, not all 0.
+        confusion_WKA: as `DawidSkene.confusion_WKA`; chances below 1e-10 count as that.
+    Raises:
+        BadInput: the shapes do not fit the votes, or no prior is above 0.
+
+    >>> votes = vote_arrays(pl.DataFrame({"item_id": "a", "worker_id": ["u"], "answer": ["no"]}), answers=["yes", "no"])
+    >>> confusion_WKA = np.array([[[0.9, 0.1], [0.2, 0.8]]])
+    >>> item_posteriors(votes, prior_K=np.array([0.5, 0.5]), confusion_WKA=confusion_WKA).round(3).tolist()
+    [[0.111, 0.889]]
+    """
+    num_answers = len(votes.answers)
+    is_fitting = confusion_WKA.shape == (votes.num_workers, num_answers, num_answers)
+    if prior_K.shape != (num_answers,) or not prior_K.max() > 0 or not is_fitting:
+        raise BadInput(
+            f"priors of shape {prior_K.shape} and confusions of shape {confusion_WKA.shape}",
+            mend=f"Want one for each of {num_answers} answers, not all 0, and of {votes.num_workers} workers",
+        )
+    start_I, cell_N = _by_item(votes.item_N, votes.worker_N, votes.answer_N, votes.num_items, num_answers)
+    chance = np.maximum(confusion_WKA.swapaxes(1, 2), FLOOR).ravel()
+    posterior_IK = np.tile(prior_K / prior_K.sum(), (votes.num_items, 1))
+    asked = np.flatnonzero(np.diff(start_I))
+    _e_and_m(asked, start_I, cell_N, chance, prior_K, posterior_IK, np.empty_like(chance), np.empty(num_answers))
+    return posterior_IK
 
 
 def _groups(
@@ -155,10 +197,11 @@ def _estimated(
     num_met: int,
     is_given_WA: npt.NDArray[np.bool_],
     is_possible_K: npt.NDArray[np.bool_],
+    presumed_KA: npt.NDArray[np.float64],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Priors [K] and the chance of each answer [W, A, K] from summed posteriors and weights."""
     prior_K = np.where(is_possible_K, np.maximum(total_K / max(1, num_met), FLOOR), 0.0)
-    weight_WAK = weight.reshape(*is_given_WA.shape, len(total_K))
+    weight_WAK = weight.reshape(*is_given_WA.shape, len(total_K)) + presumed_KA.T
     chance_WAK = np.where(is_given_WA[:, :, None], np.maximum(weight_WAK, FLOOR), 0.0)
     sum_W1K = chance_WAK.sum(axis=1, keepdims=True)
     return prior_K, np.divide(chance_WAK, sum_W1K, out=chance_WAK, where=sum_W1K > 0)

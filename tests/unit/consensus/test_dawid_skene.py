@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from gesta.consensus import VoteArrays, dawid_skene, majority, vote_arrays, worker_skill
+from gesta.consensus.dawid_skene import item_posteriors
 from gesta.schema import ANSWERS, BadInput
 
 VOTE = ["item_id", "worker_id", "answer"]
@@ -134,6 +135,18 @@ def test_a_known_answer_that_nobody_gave_is_possible() -> None:
     assert np.isfinite(found.log_likelihood)
 
 
+def test_presumed_votes_steady_a_worker_of_whom_little_is_known() -> None:
+    # Two against one; the one has answered much, and always as everybody else.
+    many = [(f"i{n}", worker, "yes" if n % 2 else "no") for n in range(40) for worker in ("old", "o2", "o3")]
+    votes = vote_arrays(
+        answered(*many, ("x", "old", "yes"), ("x", "o2", "yes"), ("x", "new", "no")), answers=["yes", "no"]
+    )
+    bare, steady = (dawid_skene(votes, presumed_KA=presumed_KA) for presumed_KA in (None, np.array([[8.0, 2], [2, 8]])))
+    new = votes.worker_ids.to_list().index("new")
+    assert bare.confusion_WKA[new, 0].round(3).tolist() == [0, 1]
+    assert steady.confusion_WKA[new, 0] == pytest.approx([8 / 11, 3 / 11], abs=0.01)
+
+
 def test_an_item_without_votes_has_the_priors() -> None:
     votes = VoteArrays(
         item_N=np.array([0, 0, 2], np.int32), worker_N=np.array([0, 1, 0], np.int32),
@@ -172,3 +185,9 @@ def test_what_makes_no_sense_is_refused() -> None:
         dawid_skene(votes, known_I=np.zeros(2, np.int8))
     with pytest.raises(BadInput, match="max_iterations=0"):
         dawid_skene(votes, max_iterations=0)
+    with pytest.raises(BadInput, match=r"presumed votes of shape \(4, 4\)"):
+        dawid_skene(votes, presumed_KA=np.full((4, 4), -1.0))
+    with pytest.raises(BadInput, match="priors of shape"):
+        item_posteriors(votes, prior_K=np.zeros(4), confusion_WKA=np.full((1, 4, 4), 0.25))
+    with pytest.raises(BadInput, match="confusions of shape"):
+        item_posteriors(votes, prior_K=np.ones(4), confusion_WKA=np.full((2, 4, 4), 0.25))
