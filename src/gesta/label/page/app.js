@@ -7,7 +7,7 @@ import { MediaPool } from "/static/media.js";
 import { Prefs } from "/static/prefs.js";
 import { $, banner, drawAccuracy, message, say, screen, show, showLoading, toast, unsentText } from "/static/screens.js";
 import { OneTab } from "/static/tabs.js";
-import { Work } from "/static/work.js";
+import { Work, sentOf } from "/static/work.js";
 import { Outbox, Refused, SignedOut, Unreachable, call, keep, kept, session, waitOf } from "/static/wire.js";
 
 const GUIDE_VERSION = 1;
@@ -148,13 +148,14 @@ async function signOut() {
 
 function elsewhere() {
   app.work?.leave();
+  app.outbox?.stop();
   clearTimeout(app.wakeTimer);
   message("Open in another tab", "You are already at work in another tab of this browser. One tab at a time keeps your answers in order.",
     { mark: "⧉", again: "Work here instead" });
   app.onEnter = async () => {
     app.tab.take();
     // The other tab may have answered since: what it kept is the truth.
-    app.outbox.waiting = kept(app.outbox.name) ?? [];
+    app.outbox.reread();
     Object.assign(app.work, { task: null, answers: [] });
     await nextTask();
   };
@@ -173,6 +174,7 @@ async function nextTask() {
     recovered();
     if (found.gold) app.gold = found.gold;
     drawAccuracy(app.gold);
+    if (sendStray(found.task?.task_id)) return nextTask();
     if (found.status !== "task") return showStatus(found);
     if (app.gold?.is_low && app.prefs.get("warned") !== app.gold.accuracy) return warn(() => startTask(found.task));
     await startTask(found.task);
@@ -193,15 +195,17 @@ function warn(goOn) {
   app.onEnter = goOn;
 }
 
+/** Send what is kept of an earlier task whose time ran out: the service still takes what it can use. */
+function sendStray(task_id) {
+  const stray = Work.strayDraft(app.me.worker_id, task_id);
+  if (!stray) return false;
+  keep(app.work.draftName, null);
+  const left = stray.answers.filter((answer) => !answer.isSent);
+  if (left.length) app.outbox.add(stray.task_id, left.map(sentOf));
+  return left.length > 0;
+}
+
 async function startTask(task) {
-  const stray = Work.strayDraft(app.me.worker_id, task.task_id);
-  const left = stray?.answers.filter((answer) => !answer.isSent) ?? [];
-  if (left.length) {
-    // The lease on an earlier task ran out before it was sent: the service still takes what it can use.
-    keep(app.work.draftName, null);
-    app.outbox.add(stray.task_id, left);
-    return nextTask();
-  }
   pool.hold(task.items.slice(0, 3));
   if (app.prefs.get("guides", {})[task.kind] !== GUIDE_VERSION) {
     const screens = await guideOf(task.kind);
@@ -294,7 +298,7 @@ function recovered() {
 }
 
 function trouble(error, again = nextTask) {
-  if (error instanceof SignedOut) return askAgain("Your sign-in has ended.");
+  if (error instanceof SignedOut) return crowd.onSignedOut ? crowd.onSignedOut() : askAgain("Your sign-in has ended.");
   if (error instanceof Unreachable) {
     const wait_s = waitOf(error, app.tries++);
     const title = error.isBusy ? "Many people at once" : "No connection";
@@ -315,6 +319,9 @@ window.addEventListener("online", () => {
   recovered();
   banner("");
 });
+for (const event of ["error", "unhandledrejection"]) {
+  window.addEventListener(event, ({ message: what = "" }) => /ResizeObserver/.test(what) || banner("Something on this page went wrong. Please reload it: your answers are kept on this device."));
+}
 window.addEventListener("beforeunload", (event) => {
   if (app.work?.hasUnsent || app.outbox?.waiting.length) event.preventDefault();
 });
