@@ -4,9 +4,12 @@ Pure functions over frames of the tables `items`, `votes` and `gold`. Votes are 
 item by item, as the service took them in:
 
 1. votes of workers that the trust rule bars are set aside, the earlier ones too;
-2. of several votes of one worker on one item the first counts;
+2. of several votes of one worker on one item the first counts; what the worker made of it later (a revision) stands
+   in its place, but gold is judged by what was said first;
 3. an item's votes count until its protocol has decided it; what arrives after the stop is not counted;
 4. an item whose answer is known (gold) takes that answer's verdict, and none of its votes count.
+
+An answer `done`, whose substance is in the vote's detail, counts as positive: `num_yes`.
 
 So verdicts do not depend on how the votes on different items are interleaved, nor on the workers' names.
 """
@@ -20,25 +23,42 @@ import numpy.typing as npt
 import polars as pl
 
 from gesta.consensus.early_stop import replay
+from gesta.consensus.standing import revisions, standing_votes
 from gesta.consensus.vote_arrays import vote_arrays
-from gesta.schema import ANSWERS, DONE, PROTOCOLS, Protocol, TrustRule
+from gesta.schema import ANSWERS, ANSWERS_OF, DONE, PROTOCOLS, Protocol, TrustRule, is_right
 from gesta.tables import table_kind
 
+POSITIVE = (ANSWERS[0], DONE)
+"""The answers that speak for an item, each to its own kinds."""
+
 _COUNTS = [f"num_{answer}" for answer in ANSWERS]
+_SAID = {f"num_{answer}": POSITIVE if answer in POSITIVE else (answer,) for answer in ANSWERS}
 
 
-def worker_trust(votes: pl.DataFrame, gold: pl.DataFrame, *, trust: TrustRule) -> pl.DataFrame:
+def worker_trust(
+    votes: pl.DataFrame, gold: pl.DataFrame, *, trust: TrustRule, items: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """Every worker of `votes`: worker_id, num_votes, num_gold, num_gold_right, median_spent_ms, is_trusted.
 
-    Sorted by worker_id; each gold item counts once a worker, by the first answer.
-    Source: `TrustRule`.
+    Sorted by worker_id; each gold item counts once a worker, by the first answer; revisions are no votes.
+
+    Args:
+        votes: rows of table `votes`.
+        gold: rows of table `gold`.
+        trust: who is trusted.
+        items: rows of table `items`, which say of what kind an item is; without them a known answer's detail is not
+            looked at.
+    Source: `TrustRule`; `gesta.schema.is_right` says what is right.
     """
-    first = votes.sort("vote_id").unique(["item_id", "worker_id"], keep="first", maintain_order=True)
-    known = first.join(gold.select("item_id", known="answer"), on="item_id", how="inner")
-    on_gold = known.group_by("worker_id").agg(
-        num_gold=pl.len().cast(pl.Int64), num_gold_right=(pl.col("answer") == pl.col("known")).sum().cast(pl.Int64)
+    later = revisions(votes)
+    cast = votes.join(later, on="vote_id", how="anti") if len(later) else votes
+    first = cast.sort("vote_id").unique(["item_id", "worker_id"], keep="first", maintain_order=True)
+    on_gold = (
+        _judged_gold(first, gold, items)
+        .group_by("worker_id")
+        .agg(num_gold=pl.len().cast(pl.Int64), num_gold_right=pl.col("is_right").sum().cast(pl.Int64))
     )
-    workers = votes.group_by("worker_id").agg(
+    workers = cast.group_by("worker_id").agg(
         num_votes=pl.len().cast(pl.Int64), median_spent_ms=pl.col("spent_ms").median().round().cast(pl.Int64)
     )
     workers = workers.join(on_gold, on="worker_id", how="left").with_columns(
@@ -51,6 +71,25 @@ def worker_trust(votes: pl.DataFrame, gold: pl.DataFrame, *, trust: TrustRule) -
     return workers.with_columns(is_trusted=pl.Series(is_trusted, dtype=pl.Boolean)).sort("worker_id")
 
 
+def _judged_gold(first: pl.DataFrame, gold: pl.DataFrame, items: pl.DataFrame | None) -> pl.DataFrame:
+    """The first answers to gold, with `is_right`."""
+    with_detail = pl.col("detail") if "detail" in gold.columns else pl.lit(None, dtype=pl.String)
+    known = gold.select("item_id", known="answer", known_detail=with_detail)
+    met = first.join(known, on="item_id", how="inner").with_columns(is_right=pl.col("answer") == pl.col("known"))
+    if items is None or "detail" not in met.columns or not met["known_detail"].count():
+        return met
+    # Only what has a known detail needs a closer look; of millions of votes that is next to none.
+    met = met.join(items.select("item_id", "kind"), on="item_id", how="left", maintain_order="left")
+    columns = ("kind", "known", "known_detail", "answer", "detail", "is_right")
+    judged = [
+        is_right(kind, gold_answer=known, gold_detail=known_detail, answer=answer, detail=detail)
+        if kind is not None and known_detail is not None
+        else is_same
+        for kind, known, known_detail, answer, detail, is_same in met.select(columns).iter_rows()
+    ]
+    return met.with_columns(is_right=pl.Series(judged, dtype=pl.Boolean))
+
+
 def vote_fates(
     items: pl.DataFrame,
     votes: pl.DataFrame,
@@ -61,7 +100,8 @@ def vote_fates(
 ) -> pl.DataFrame:
     """Every vote with its `fate`, sorted by vote_id.
 
-    The fates, the first that applies: unknown-item (no such item), gold (the answer was known), untrusted-worker,
+    The fates, the first that applies: revision (it replaces an earlier vote, which says here what it says),
+    unknown-item (no such item), bad-answer (none of the item's kind), gold (the answer was known), untrusted-worker,
     repeated (the worker answered the item before), past-the-stop (the item was decided), counted.
 
     Args:
@@ -73,13 +113,21 @@ def vote_fates(
     """
     kinds = items.select("item_id", "kind")
     joined = (
-        votes.join(kinds, on="item_id", how="left")
+        standing_votes(votes)
+        .join(kinds, on="item_id", how="left")
         .join(gold.select("item_id", known="answer"), on="item_id", how="left")
         .join(workers.select("worker_id", "is_trusted"), on="worker_id", how="left")
         .sort("vote_id")
     )
+    strange = [
+        (pl.col("kind") == kind) & (pl.col("answer") == answer)
+        for kind, answer in joined.select("kind", "answer").unique().drop_nulls().sort("kind", "answer").iter_rows()
+        if answer not in ANSWERS_OF[kind]
+    ]
+    is_of_kind = ~pl.any_horizontal(strange) if strange else pl.lit(value=True)
     early = (
         pl.when(pl.col("kind").is_null()).then(pl.lit("unknown-item"))
+        .when(~is_of_kind).then(pl.lit("bad-answer"))
         .when(pl.col("known").is_not_null()).then(pl.lit("gold"))
         .when(~pl.col("is_trusted")).then(pl.lit("untrusted-worker"))
         .when(~pl.struct("item_id", "worker_id").is_first_distinct()).then(pl.lit("repeated"))
@@ -89,7 +137,9 @@ def vote_fates(
     is_counted_N = np.zeros(len(joined), np.bool_)
     is_counted_N[is_asked_N] = _are_before_the_stop(joined.filter(pl.Series(is_asked_N)), protocols=protocols)
     late = pl.when(pl.Series(is_counted_N)).then(pl.lit("counted")).otherwise(pl.lit("past-the-stop"))
-    return joined.select(*votes.columns, fate=pl.coalesce("fate", late))
+    judged = joined.select(*votes.columns, fate=pl.coalesce("fate", late))
+    replacing = revisions(votes).with_columns(fate=pl.lit("revision"))
+    return pl.concat([judged, replacing]).sort("vote_id") if len(replacing) else judged
 
 
 def _are_before_the_stop(votes: pl.DataFrame, *, protocols: Mapping[str, Protocol]) -> npt.NDArray[np.bool_]:
@@ -104,7 +154,7 @@ def _with_verdict(frame: pl.DataFrame, *, protocols: Mapping[str, Protocol]) -> 
     """The frame with the protocol's `verdict` of each row's kind and counts (the same code as the service's)."""
     states = frame.select("kind", *_COUNTS).unique()
     verdicts = [
-        protocols[kind].verdict(dict(zip(ANSWERS, counts, strict=True)))
+        protocols[kind].verdict(dict(zip((protocols[kind].positive, *ANSWERS[1:]), counts, strict=True)))
         for kind, *counts in states.select("kind", *_COUNTS).iter_rows()
     ]
     verdict = pl.Series("verdict", verdicts, dtype=pl.String)
@@ -119,19 +169,20 @@ def item_verdicts(
     Args:
         items: rows of table `items`.
         fates: what `vote_fates` gave for them; the votes with fate "counted" are counted.
-        gold: rows of table `gold`; their items are accepted if the answer is yes, else rejected.
+        gold: rows of table `gold`; their items are accepted if the answer is yes or done, else rejected.
         protocols: the protocol of each kind of item.
     """
     counts = (
         fates.filter(pl.col("fate") == "counted")
         .group_by("item_id")
-        .agg([(pl.col("answer") == answer).sum().cast(pl.Int64).alias(f"num_{answer}") for answer in ANSWERS])
+        .agg([pl.col("answer").is_in(list(said)).sum().cast(pl.Int64).alias(name) for name, said in _SAID.items()])
     )
     counted = items.join(counts, on="item_id", how="left", maintain_order="left").with_columns(
         pl.col(_COUNTS).fill_null(0)
     )
     known = gold.select(
-        "item_id", known=pl.when(pl.col("answer") == "yes").then(pl.lit("accepted")).otherwise(pl.lit("rejected"))
+        "item_id",
+        known=pl.when(pl.col("answer").is_in(list(POSITIVE))).then(pl.lit("accepted")).otherwise(pl.lit("rejected")),
     )
     judged = _with_verdict(counted, protocols=protocols).join(known, on="item_id", how="left", maintain_order="left")
     return judged.with_columns(
@@ -159,12 +210,14 @@ def worker_quality(
 ) -> pl.DataFrame:
     """Rows of table `workers`: what `worker_trust` gave, with gold accuracy and agreement with the verdicts.
 
-    Agreement is over a worker's votes, counted or not, on items without a known answer that were decided: a yes
-    agrees with accepted, any other answer with rejected.
+    Agreement is over a worker's standing votes, counted or not, on clips and boxes without a known answer that were
+    decided: a yes agrees with accepted, any other answer with rejected. Other kinds are not agreed on by yes and no.
     """
-    decided = verdicts.filter(pl.col("verdict") != "open").join(gold, on="item_id", how="anti")
+    is_decided = (pl.col("verdict") != "open") & pl.col("kind").is_in(["clip", "box"])
+    decided = verdicts.filter(is_decided).join(gold, on="item_id", how="anti")
     agreement = (
-        votes.join(decided.select("item_id", "verdict"), on="item_id", how="inner")
+        standing_votes(votes)
+        .join(decided.select("item_id", "verdict"), on="item_id", how="inner")
         .group_by("worker_id")
         .agg(agreement=((pl.col("answer") == "yes") == (pl.col("verdict") == "accepted")).mean())
     )
