@@ -16,8 +16,10 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -28,6 +30,9 @@ START_TIMEOUT_S = 60
 
 PORTS = range(20000, 32000)
 """Below the ports that Linux lends to outgoing connections (32768 to 60999), so that a restart finds its own free."""
+
+_STARTER = ThreadPoolExecutor(max_workers=1)
+"""Starts servers: Linux ends them with the thread that started them, and this one lives as long as we do."""
 
 _FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 _DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
@@ -92,9 +97,8 @@ class PostgresServer:
         data = str(self.folder / "data")
         command = [str(self._binaries / "postgres"), "-D", data, "-p", str(self.port), *options]
         with log.open("ab") as out:
-            self._process = subprocess.Popen(
-                _as_nobody_special(command, dies_with_us=True), stdout=out, stderr=out, cwd=self.folder
-            )
+            start = partial(subprocess.Popen, stdout=out, stderr=out, cwd=self.folder)
+            self._process = _STARTER.submit(start, _as_nobody_special(command, dies_with_us=True)).result()
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
