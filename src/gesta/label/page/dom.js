@@ -21,7 +21,7 @@ export function el(tag, props = {}, ...children) {
 
 /** A question's heading: the soft words before, then what is asked about, large. The shell puts the focus on it. */
 export function question(lead, what, after = "") {
-  return el("h1", { class: "question", id: "question", tabindex: "-1" }, el("span", { text: lead }), " ",
+  return el("h1", { class: "question", id: "question", tabindex: "-1", "aria-describedby": "count" }, el("span", { text: lead }), " ",
     el("em", { text: what }), after && ` ${after}`);
 }
 

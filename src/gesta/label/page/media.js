@@ -18,6 +18,16 @@ export class MediaPool {
     this.videos = new Map();
     this.images = new Map();
     this.paths = new Map();
+    window.addEventListener("online", () => this.retry());
+  }
+
+  /** Load what failed once more; what is on the page plays again by itself. */
+  retry() {
+    for (const video of this.videos.values()) {
+      if (!video.error) continue;
+      video.load();
+      if (video.isConnected) video.play().catch(() => {}); // it is shown paused then
+    }
   }
 
   /** The video at this address, the same element each time until it is let go. */

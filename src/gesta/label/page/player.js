@@ -82,7 +82,7 @@ export class Player {
     this.fit();
     if (isSame && isQuiet) return this.play();
     this.numReplays = 0;
-    if (this.video.error) this.failed();
+    if (this.video.error) this.video.load();
     this.start();
   }
 

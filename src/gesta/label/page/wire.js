@@ -138,10 +138,28 @@ export class Outbox {
       }
       if (tries) this.onClear();
       tries = 0;
-      this.waiting.shift();
-      keep(this.name, this.waiting.length ? this.waiting : null);
+      this.forget(batch);
       if (refusal) throw refusal;
     }
+  }
+
+  forget(batch) {
+    const others = (list) => list.filter((one) => one.idempotency_key !== batch.idempotency_key);
+    this.waiting = others(this.waiting);
+    // Another tab that took over may have put its own answers there.
+    const here = others(kept(this.name) ?? []);
+    keep(this.name, here.length ? here : null);
+  }
+
+  /** Another tab works now, and sends what is here. */
+  stop() {
+    this.waiting = [];
+    this.wake?.();
+  }
+
+  /** Take up what is kept on this device, after another tab may have added to it. */
+  reread() {
+    this.waiting = kept(this.name) ?? [];
   }
 
   pause(wait_s) {

@@ -92,7 +92,7 @@ export class Work {
   sendPart() {
     const part = this.answers.filter((answer) => !answer.isSent);
     if (!this.task || !part.length) return;
-    this.outbox.add(this.task.task_id, part.map(body));
+    this.outbox.add(this.task.task_id, part.map(sentOf));
     for (const answer of part) answer.isSent = true;
     this.saveDraft();
     this.outbox.flush().catch((error) => this.onTrouble(error));
@@ -102,7 +102,7 @@ export class Work {
   finish() {
     clearTimeout(this.sendTimer);
     const part = this.answers.filter((answer) => !answer.isSent);
-    if (part.length) this.outbox.add(this.task.task_id, part.map(body));
+    if (part.length) this.outbox.add(this.task.task_id, part.map(sentOf));
     this.leave();
     Object.assign(this, { task: null, answers: [], half: {}, undone: {} });
     this.saveDraft();
@@ -301,7 +301,7 @@ export class Work {
     const { entry, index } = this.edit;
     try {
       await call("PUT", `/api/answers/${encodeURIComponent(entry.task_id)}/${entry.slot}`, {
-        body: body({ slot: entry.slot, answer, lasts_whole_clip, detail, spent_ms }), headers: { "If-Match": `"${String(entry.etag).replaceAll('"', "")}"` },
+        body: sentOf({ slot: entry.slot, answer, lasts_whole_clip, detail, spent_ms }), headers: { "If-Match": `"${String(entry.etag).replaceAll('"', "")}"` },
       });
     } catch (error) {
       if (error instanceof Unreachable) return toast("No connection just now: the answer is as it was. Try again in a moment.");
@@ -336,8 +336,8 @@ export class Work {
       this.task = found.task;
       this.ask();
     } catch (error) {
-      if (!(error instanceof Unreachable)) this.onTrouble(error);
-      else window.addEventListener("online", () => this.player.video?.error && this.player.replay(), { once: true });
+      // Without a connection there is nothing to be done: the pool loads it again when there is one.
+      if (error instanceof SignedOut) this.onTrouble(error);
     }
   }
 }
@@ -350,7 +350,8 @@ function once(path) {
   return fetched.get(path);
 }
 
-function body({ slot, answer, lasts_whole_clip, detail, spent_ms }) {
+/** An answer as the service takes it. */
+export function sentOf({ slot, answer, lasts_whole_clip, detail, spent_ms }) {
   const sent = { slot, answer, spent_ms };
   if (lasts_whole_clip !== null && lasts_whole_clip !== undefined) sent.lasts_whole_clip = lasts_whole_clip;
   if (detail) sent.detail = detail;
