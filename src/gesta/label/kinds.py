@@ -22,8 +22,8 @@ MAX_BOXES = 50
 """Boxes of a key-frame at most. Source: ours; half of the validation list of AVA-Kinetics v1.0 has 11 persons in a
 key-frame at most."""
 
-BOX_DECIMALS = 5
-"""Decimals of a corner that are kept. Source: ours; a hundredth of a pixel in a frame of 1000."""
+BOX_DECIMALS = 6
+"""Decimals of a corner that are kept. Source: the csv files of AVA-Kinetics have six."""
 
 MAX_TEXT_CHARS = 100
 """Length of a suggestion at most. Source: ours; the longest name of Kinetics-700 has 49 characters."""

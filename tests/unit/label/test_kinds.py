@@ -130,7 +130,7 @@ TOO_MANY_OBJECTS = [POSES[0], *OBJECTS[: MAX_CLASSES["object"] + 1]]
         ("suggestion", {"text": "a", "more": 1}, "not an object with 'text' alone"),
         ("frame", {"boxes": 3}, "the boxes are no list"),
         ("frame", {"boxes": [box(x2=0.1)]}, "box 0 is no box inside the frame"),
-        ("frame", {"boxes": [box(x2=0.1000001)]}, "box 0 is no box inside the frame"),
+        ("frame", {"boxes": [box(x2=0.10000001)]}, "box 0 is no box inside the frame"),
         ("frame", {"boxes": [box(y2=1.1)]}, "box 0 is no box inside the frame"),
         ("frame", {"boxes": [box(x1=float("nan"))]}, "x1 of box 0 is no number"),
         ("frame", {"boxes": [box(x1=True)]}, "x1 of box 0 is no number"),
