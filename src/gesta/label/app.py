@@ -10,11 +10,14 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
 from gesta.label.answers import KeyReused, NotYours, Overloaded, Stale, StoreDown, WorkerBarred
+from gesta.label.external_crowds import FRAMED_BY
 from gesta.label.guards import Limits, add_guards
 from gesta.label.routes_actions import add_action_routes
+from gesta.label.routes_external import add_external_routes
 from gesta.label.routes_labels import add_label_routes
 from gesta.label.routes_media import add_media_routes
 from gesta.label.routes_owner import add_owner_routes
+from gesta.label.routes_pay import add_pay_routes
 from gesta.label.routes_worker import add_task_routes
 from gesta.label.routes_workers import add_worker_routes
 from gesta.label.service import Service
@@ -39,17 +42,19 @@ def create_app(
 
     Args:
         limits: of requests; None = the usual ones.
-        framed_by: path of a page, and the hosts that may show it inside theirs.
+        framed_by: path of a page, and the hosts that may show it inside theirs; None = Mechanical Turk its own.
     """
     app = FastAPI(title="gesta label", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.state.service = service
-    add_guards(app, limits=limits, framed_by=framed_by, errors=_ERRORS)
+    add_guards(app, limits=limits, framed_by=FRAMED_BY if framed_by is None else framed_by, errors=_ERRORS)
     add_worker_routes(app)
     add_task_routes(app)
     add_label_routes(app)
     add_action_routes(app)
     add_media_routes(app)
     add_owner_routes(app)
+    add_pay_routes(app)
+    add_external_routes(app)
     _add_pages(app)
     return app
 
