@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
+from gesta.cli.label import say_links
 from gesta.cli.line import (
     Journal,
     LinePlan,
@@ -102,23 +102,18 @@ def _ask_people(work: Path, *, gold: Path | None, host: str, port: int, serve: b
 
 def _until_decided(server: RunningServer) -> None:
     """Say where the page is, and wait until every question is decided, or for Ctrl-C or SIGTERM."""
-    from gesta.label import progress_of
-
     stopped = threading.Event()
     signals = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, lambda *_: stopped.set()) for number in signals]
     try:
-        if _num_open(progress_of(server.store)) > 0:
-            click.echo(f"Answer at {server.url} (Ctrl-C goes on with the votes so far)", err=True)
-            while not stopped.wait(POLL_S) and _num_open(progress_of(server.store)) > 0:
+        if server.num_open:
+            say_links(server)
+            click.echo("Ctrl-C goes on with the votes so far", err=True)
+            while not stopped.wait(POLL_S) and server.num_open:
                 pass
     finally:
         for number, handler in zip(signals, before, strict=True):
             signal.signal(number, handler)
-
-
-def _num_open(state: Mapping[str, Any]) -> int:
-    return sum(kind["num_items"] - kind["num_decided"] for kind in state["kinds"].values())
 
 
 def _write_page(plan: LinePlan, log: Journal) -> Path:

@@ -36,6 +36,7 @@ def run_label(
     rules: Rules | None = None,
     seed: int = 0,
     skill_of: Skill | None = None,
+    configure: Callable[[sa.Connection], None] | None = None,
     until: Callable[[RunningServer], None],
 ) -> StageSummary:
     """Serve the questions of a work folder to people, and write the votes table at the end.
@@ -48,6 +49,7 @@ def run_label(
         kinds: of items that are made and asked; None = clips and boxed persons.
         rules: None = the papers' rules.
         skill_of: what tells the skill of workers from votes, for the owner's page.
+        configure: called with a transaction before the service starts: pay, outside crowds.
         until: called with the running service; the service stops when it returns.
     Raises:
         MissingTable: an earlier stage was not run.
@@ -57,8 +59,9 @@ def run_label(
     made = prepare(work, gold=gold, kinds=kinds)
     if not export:
         with running_server(
-            work, host=host, port=port, database=database, rules=rules, seed=seed, skill_of=skill_of
-        ) as server:
+            work, host=host, port=port, database=database, rules=rules, seed=seed, skill_of=skill_of,
+            configure=configure,
+        ) as server:  # fmt: skip
             until(server)
     return _joined(made, export_votes(work, database=database))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
 import sqlalchemy as sa
@@ -31,6 +31,9 @@ _MESSAGES = {
     "paused": "Your work is paused. Whoever invited you can tell you why.",
     "barred": "There are no more tasks for you. Thank you for the work you have done.",
 }
+
+
+Anybody = Annotated[WorkerHere, Depends(require("worker", "reviewer", "owner"))]
 
 
 class GoldNow(BaseModel):
@@ -134,14 +137,14 @@ def add_task_routes(app: FastAPI) -> None:
     """Add the routes."""
 
     @app.post("/api/task", response_model=TaskReply, responses=responses(401, 403), tags=["worker"])
-    async def task(request: Request, who: WorkerHere = Depends(require(*_ROLES))) -> Response:
+    async def task(request: Request, who: Anybody) -> Response:
         """The worker's task: the unfinished one, or a new one; or why there is none."""
         service: Service = request.app.state.service
         given = await asyncio.wrap_future(service.desk.fetch(who.seq))
         return _Json(_task_json(service, who, given))
 
     @app.post("/api/answers", response_model=AnswersReply, responses=responses(401, 403, 409), tags=["worker"])
-    async def answer(request: Request, body: AnswersBody, who: WorkerHere = Depends(require(*_ROLES))) -> Response:
+    async def answer(request: Request, body: AnswersBody, who: Anybody) -> Response:
         """What became of each answer; a repeated idempotency key gives the first result again."""
         service: Service = request.app.state.service
         answers = [
@@ -156,7 +159,7 @@ def add_task_routes(app: FastAPI) -> None:
         return _Json(outcome)
 
     @app.post("/api/return", response_model=Returned, responses=responses(401, 403), tags=["worker"])
-    async def give_back(request: Request, body: TaskBody, who: WorkerHere = Depends(require(*_ROLES))) -> Response:
+    async def give_back(request: Request, body: TaskBody, who: Anybody) -> Response:
         """Give an unfinished task back, so that others are asked at once; answers that were sent stay."""
         service: Service = request.app.state.service
         is_returned = await asyncio.wrap_future(service.desk.give_back(who.seq, task_id=body.task_id))
@@ -165,12 +168,9 @@ def add_task_routes(app: FastAPI) -> None:
     _add_edit_routes(app)
 
 
-_ROLES = ("worker", "reviewer", "owner")
-
-
 def _add_edit_routes(app: FastAPI) -> None:
     @app.get("/api/answers/recent", response_model=list[RecentAnswer], responses=responses(401, 403), tags=["worker"])
-    def recent(request: Request, who: WorkerHere = Depends(require(*_ROLES))) -> Response:
+    def recent(request: Request, who: Anybody) -> Response:
         """The worker's last ten answers, the newest first."""
         return _Json(_recent(request.app.state.service, who))
 
@@ -185,8 +185,8 @@ def _add_edit_routes(app: FastAPI) -> None:
         task_id: str,
         slot: int,
         body: AnswerBody,
-        who: WorkerHere = Depends(require(*_ROLES)),
-        if_match: str | None = Header(default=None),
+        who: Anybody,
+        if_match: Annotated[str | None, Header()] = None,
     ) -> Response:
         """Change an answer given before; If-Match says which revision was looked at, 409 that it has changed since."""
         if if_match is None:

@@ -64,6 +64,11 @@ class RunningServer:
         """The open database."""
         return self.service.store
 
+    @property
+    def num_open(self) -> int:
+        """Questions of this run that are not decided."""
+        return sum(self.service.book.num_pending[kind] for kind in self.service.rules.kinds)
+
     def token_of(self, worker_id: str, *, role: str = "worker") -> str:
         """A fresh token of this worker, who is made where there is none; an older token is good for nothing then.
 
@@ -115,6 +120,7 @@ def running_server(
     limits: Limits | None = None,
     skill_of: Skill | None = None,
     framed_by: Mapping[str, Sequence[str]] | None = None,
+    configure: Callable[[sa.Connection], None] | None = None,
 ) -> Iterator[RunningServer]:
     """The service over the work folder's items, answering from the first line of the block to its last.
 
@@ -127,7 +133,8 @@ def running_server(
         cut: what cuts the clips that are played; None = `gesta.video.cut_clip`.
         limits: of requests; None = the usual ones.
         skill_of: what tells the skill of workers from votes; None = the owner's page does without.
-        framed_by: path of a page, and the hosts that may show it inside theirs.
+        framed_by: path of a page, and the hosts that may show it inside theirs; None = Mechanical Turk its own.
+        configure: called with a transaction before the service starts: pay, outside crowds.
     Raises:
         MissingTable: `items`, `label_map`, `clips` or `videos` is not there.
         Refused: another service is working on this database.
@@ -141,6 +148,8 @@ def running_server(
         with store.writing() as db:
             secret = _secret(db)
             first = first_start(db, now_us=clock())
+            if configure is not None:
+                configure(db)
         desk = Desk(store=store, rules=rules, now_us=clock, rng=random.Random(seed))
         media = open_media(work, cut=cut or cut_clip)
         service = Service(
