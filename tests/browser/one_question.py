@@ -77,6 +77,15 @@ def opened_page(
     browser: Any, url: str, *, width: int = 1366, height: int = 768, is_phone: bool = False
 ) -> Iterator[Any]:
     """A page on the question, ready to be answered; the block fails if the page has complained in the console."""
+    with clean_page(browser, width=width, height=height, is_phone=is_phone) as page:
+        page.goto(url)
+        until(page, "window.seen?.isReady === true")
+        yield page
+
+
+@contextmanager
+def clean_page(browser: Any, *, width: int = 1366, height: int = 768, is_phone: bool = False) -> Iterator[Any]:
+    """An empty page of its own; the block fails if it has complained in the console, as of a broken security policy."""
     context = browser.new_context(
         viewport={"width": width, "height": height}, has_touch=is_phone, is_mobile=is_phone, reduced_motion="reduce"
     )
@@ -84,8 +93,7 @@ def opened_page(
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
-    page.goto(url)
-    until(page, "window.seen?.isReady === true")
+    page.set_default_timeout(20_000)
     yield page
     context.close()
     assert problems == []
@@ -93,7 +101,7 @@ def opened_page(
 
 def until(page: Any, expression: str) -> None:
     """Return once the expression is true in the page; its security policy forbids Playwright's own way of waiting."""
-    for _ in range(200):
+    for _ in range(800):
         if page.evaluate(expression):
             return
         page.wait_for_timeout(25)

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.browser.one_question import ARGS, answers, opened_page, served_question, until
+from tests.browser.boxed_world import cast, open_as, press, serving_boxes
+from tests.browser.one_question import ARGS, answers, clean_page, opened_page, served_question, until
 
 from gesta.label.routes_labels import labels
 from gesta.video import write_video
@@ -224,3 +225,50 @@ def test_a_phone_shows_a_category_at_a_time_with_big_targets(browser: Any, url: 
         assert done["y"] + done["height"] <= 844, "below the fold"
         page.tap("#done")
         assert _class_ids(page) == [SIT, READ]
+
+
+def test_the_real_service_gets_the_actions_by_keyboard_after_a_reload(browser: Any, tmp_path: Path) -> None:
+    with serving_boxes(tmp_path, kind="person", num_clips=2) as server, clean_page(browser) as page:
+        open_as(page, server, "ada", kind="person")
+        until(page, "document.activeElement.id === 'action-search'")
+        until(page, "document.querySelector('video')?.currentTime > 0.3")
+        _take(page, "walk", "carry")
+        page.reload()
+        page.wait_for_selector("#screen-ask:not([hidden])")
+        until(page, "document.querySelectorAll('.picked').length === 2")
+        until(page, "document.activeElement.id === 'action-search'")
+        _take(page, "talk")
+        press(page, "Control+Enter")
+        until(page, "document.getElementById('count').textContent === '2 of 2'")
+        until(page, "document.querySelectorAll('.act').length === 80")
+        assert _chosen(page) == [], "the next person begins with nothing"
+        press(page, "Alt+u")
+        page.wait_for_selector("#screen-review:not([hidden])")
+        press(page, "Enter")
+        page.wait_for_selector("#screen-message:not([hidden])")
+        done, unsure = cast(server, "ada")
+        assert done[1:] == (0, "done", {"class_ids": [14, 17, 79]})
+        assert unsure[1:] == (0, "unsure", None)
+        press(page, "z")
+        until(page, "document.activeElement.id === 'action-search'")
+        # In the search a Z is a letter.
+        press(page, "Escape", "z")
+        until(page, "document.querySelectorAll('.picked').length === 3")
+        press(page, "Backspace", "Control+Enter")
+        page.wait_for_selector("#screen-message:not([hidden])")
+        assert cast(server, "ada")[-1][1:] == (1, "done", {"class_ids": [14, 17]})
+
+
+def test_a_phone_answers_the_real_service(browser: Any, tmp_path: Path) -> None:
+    phone = clean_page(browser, width=390, height=844, is_phone=True)
+    with serving_boxes(tmp_path, kind="person") as server, phone as page:
+        open_as(page, server, "ada", kind="person")
+        until(page, "document.querySelectorAll('.act').length === 80")
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
+        page.tap(f".row-of[data-id='{SIT}'] .act")
+        page.tap("button[data-tab=person]")
+        page.tap(".row-of[data-id='67'] .act")
+        page.tap("#done")
+        page.wait_for_selector("#screen-message:not([hidden])")
+        assert [row[2:] for row in cast(server, "ada")] == [("done", {"class_ids": [SIT, 67]})]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from tests.browser.one_question import ARGS, answers, opened_page, served_question, until
+from tests.browser.boxed_world import cast, open_as, press, serving_boxes
+from tests.browser.one_question import ARGS, answers, clean_page, opened_page, served_question, until
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
@@ -388,3 +390,75 @@ def test_every_control_has_a_name(page: Any) -> None:
         "!(e.getAttribute('aria-label') || e.textContent.trim())).map((e) => e.outerHTML)"
     )
     assert nameless == []
+
+
+SHAPES = "document.querySelectorAll('.box-shape').length"
+
+
+def test_the_real_service_gets_the_boxes_by_keyboard_after_a_reload(browser: Any, tmp_path: Path) -> None:
+    with serving_boxes(tmp_path, kind="frame", num_clips=2) as server, clean_page(browser) as page:
+        open_as(page, server, "ada", kind="frame")
+        until(page, f"{SHAPES} === 2")
+        press(page, "a", "Shift+ArrowRight", "n", "n", "Control+Shift+ArrowDown")
+        before = _names(page)
+        assert [name.split(", ")[1] for name in before] == ["accepted", "adjusted", "drawn"]
+        page.reload()
+        page.wait_for_selector("#screen-ask:not([hidden])")
+        until(page, f"{SHAPES} === 3")
+        assert _names(page) == before, "the reload lost boxes"
+        press(page, "Enter")
+        until(page, f"{SHAPES} === 2")
+        assert page.inner_text("#count") == "2 of 2"
+        press(page, "b")
+        page.wait_for_selector("#screen-review:not([hidden])")
+        press(page, "Enter")
+        page.wait_for_selector("#screen-message:not([hidden])")
+        (_, revision, answer, detail), broken = cast(server, "ada")
+        assert (revision, answer) == (0, "done")
+        assert broken[1:] == (0, "broken", None)
+        accepted, adjusted, drawn = detail["boxes"]
+        assert accepted == {"x1": 0.125, "y1": 0.25, "x2": 0.375, "y2": 0.75, "proposal": 0}
+        assert adjusted == {"x1": 0.59375, "y1": 0.125, "x2": 0.78125, "y2": 0.875, "proposal": 1}
+        assert drawn["proposal"] is None
+        assert drawn["y2"] - drawn["y1"] == pytest.approx(0.5 + 10 / 240, abs=0.001)
+
+
+def test_a_sent_answer_is_changed_with_the_boxes_as_they_were(browser: Any, tmp_path: Path) -> None:
+    with serving_boxes(tmp_path, kind="frame") as server, clean_page(browser) as page:
+        open_as(page, server, "ada", kind="frame")
+        until(page, f"{SHAPES} === 2")
+        press(page, "e", "Enter")
+        page.wait_for_selector("#screen-message:not([hidden])")
+        press(page, "z")
+        until(page, f"{SHAPES} === 2")
+        assert _names(page) == ["Person 1 of 2, accepted", "Person 2 of 2, accepted"]
+        press(page, "Tab", "x", "Enter")
+        page.wait_for_selector("#screen-message:not([hidden])")
+        first, second = cast(server, "ada")
+        assert [len(row[3]["boxes"]) for row in (first, second)] == [2, 1]
+        assert [row[1] for row in (first, second)] == [0, 1]
+
+
+def test_a_phone_draws_on_the_real_service(browser: Any, tmp_path: Path) -> None:
+    phone = clean_page(browser, width=390, height=844, is_phone=True)
+    with serving_boxes(tmp_path, kind="frame") as server, phone as page:
+        open_as(page, server, "ada", kind="frame")
+        until(page, f"{SHAPES} === 2")
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
+        page.tap("[data-action=nobody]")
+        page.tap(".is-draw")
+        session = page.context.new_cdp_session(page)
+        start, end = _at(page, 0.25, 0.25), _at(page, 0.75, 0.75)
+        _touch(session, "touchStart", start)
+        for step in (0.4, 1.0):
+            moved = [one + step * (other - one) for one, other in zip(start, end, strict=True)]
+            _touch(session, "touchMove", (moved[0], moved[1]))
+        _touch(session, "touchEnd")
+        until(page, f"{SHAPES} === 1")
+        page.tap("#done")
+        page.wait_for_selector("#screen-message:not([hidden])")
+        ((_, _, answer, detail),) = cast(server, "ada")
+        assert answer == "done"
+        (box,) = detail["boxes"]
+        assert [box[side] for side in ("x1", "y1", "x2", "y2")] == pytest.approx([0.25, 0.25, 0.75, 0.75], abs=0.01)
