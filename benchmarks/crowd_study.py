@@ -222,10 +222,10 @@ _HEAD = """# What a rule of asking costs
 Made by `python -m benchmarks.crowd_study` from the numbers in `benchmarks/results` (`crowd-study_simulated_*.json`).
 Simulated crowds label simulated clips; nobody was asked. {num_workers} workers, {num_clips:,} clips, half of which show
 the action and 5 % of which are broken; {num_gold} more clips are known (gold), and {gold_a_task} of them come with
-every {clips_a_task} others. Means over seeds {seeds}; within a seed every rule meets the same workers
-and clips, and a worker answers a clip in the same way whoever asks. Honest workers are taken in by difficult clips (mean difficulty 0.14 of 1);
-spammers do not look, and are much quicker: 10 % of workers give {share_10:.0%} of the answers, 40 % of
-them {share_40:.0%}, until they are barred. Of the other workers {others}; the rest are careful.
+every {clips_a_task} others. Means over seeds {seeds}; within a seed every rule meets the same workers and clips, and a
+worker answers a clip in the same way whoever asks. Honest workers are taken in by difficult clips (mean difficulty 0.14
+of 1); spammers do not look, and are much quicker: 10 % of workers give {share_10:.0%} of the answers, 40 % of them
+{share_40:.0%}, until they are barred. Of the other workers {others}; the rest are careful.
 
 The rules:
 
