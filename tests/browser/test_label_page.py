@@ -334,6 +334,9 @@ def test_gold_looks_like_everything_else_and_low_accuracy_is_told(page: sync_api
         assert len(set(pages)) == 1
         assert "gold" not in page.content().lower()
         press(page, "Enter")
-        page.wait_for_selector("#accuracy:not([hidden])")
+        wait_for(page, "low")
+        assert "0 % of your answers were right" in page.inner_text("#low-text")
         assert page.inner_text("#accuracy") == "Accuracy 0 %"
         assert "is-low" in str(page.get_attribute("#accuracy", "class"))
+        press(page, "Enter")
+        wait_for(page, "message")

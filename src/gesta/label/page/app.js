@@ -175,9 +175,10 @@ async function nextTask() {
     if (found.gold) app.gold = found.gold;
     drawAccuracy(app.gold);
     if (sendStray(found.task?.task_id)) return nextTask();
-    if (found.status !== "task") return showStatus(found);
-    if (app.gold?.is_low && app.prefs.get("warned") !== app.gold.accuracy) return warn(() => startTask(found.task));
-    await startTask(found.task);
+    const goOn = () => (found.status === "task" ? startTask(found.task) : showStatus(found));
+    const isToWarn = app.gold?.is_low && app.prefs.get("warned") !== app.gold.accuracy && found.status !== "barred";
+    if (isToWarn) return warn(goOn);
+    await goOn();
   } catch (error) {
     trouble(error, nextTask);
   }

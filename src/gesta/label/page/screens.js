@@ -68,7 +68,7 @@ export function drawAccuracy(gold) {
   const isKnown = gold?.accuracy !== null && gold?.accuracy !== undefined;
   $("accuracy").hidden = !isKnown;
   if (!isKnown) return;
-  $("accuracy").replaceChildren(el("span", { class: "wide", text: "Accuracy " }), el("span", { class: "narrow", text: "✓ " }), `${Math.round(100 * gold.accuracy)} %`);
+  $("accuracy").replaceChildren(el("span", { class: "wide", text: "Accuracy " }), el("span", { class: "narrow", text: gold.is_low ? "! " : "✓ " }), `${Math.round(100 * gold.accuracy)} %`);
   $("accuracy").setAttribute("aria-label", `Your accuracy so far: ${Math.round(100 * gold.accuracy)} percent`);
   $("accuracy").classList.toggle("is-low", gold.is_low);
 }
