@@ -6,7 +6,7 @@ import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, Request, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from gesta.label.book import WorkerHere
@@ -53,6 +53,12 @@ class PayReply(BaseModel):
     cost: dict[str, Any]
 
 
+_AS_CSV: dict[int | str, dict[str, Any]] = {
+    200: {"description": "a header and a line for each", "content": {"text/csv": {"schema": {"type": "string"}}}},
+    **responses(401, 403, 404),
+}
+
+
 def add_pay_routes(app: FastAPI) -> None:
     """Add the routes."""
 
@@ -61,17 +67,12 @@ def add_pay_routes(app: FastAPI) -> None:
         """What each worker and each outside assignment is owed, and what an accepted clip costs."""
         return JSONResponse(plain(_report(request)))
 
-    @app.get("/api/owner/pay.csv", response_class=PlainTextResponse, responses=responses(401, 403, 404), tags=["owner"])
+    @app.get("/api/owner/pay.csv", response_class=Response, responses=_AS_CSV, tags=["owner"])
     def workers_csv(request: Request, _who: Owner) -> Response:
         """A line for each worker."""
         return _as_csv("pay.csv", pay_csv(_report(request).workers, kind=WorkerPay))
 
-    @app.get(
-        "/api/owner/pay/assignments.csv",
-        response_class=PlainTextResponse,
-        responses=responses(401, 403, 404),
-        tags=["owner"],
-    )
+    @app.get("/api/owner/pay/assignments.csv", response_class=Response, responses=_AS_CSV, tags=["owner"])
     def assignments_csv(request: Request, _who: Owner) -> Response:
         """A line for each assignment of an outside crowd."""
         return _as_csv("assignments.csv", pay_csv(_report(request).assignments, kind=AssignmentPay))
