@@ -120,7 +120,7 @@ def _further_outputs(work: Path, items: pl.DataFrame, votes: pl.DataFrame) -> li
 def _all_merges(work: Path, file: Path | None) -> dict[int, int]:
     merges: dict[int, int] = {}
     if table_path(work, "class_edits").is_file():
-        edits = read_table(work, "class_edits").filter(what="merge").sort("edit_id")
+        edits = read_table(work, "class_edits").filter(what="merge")
         merges.update(edits.select("old_class_id", "new_class_id").iter_rows())
     if file is not None:
         merges.update(read_merges(file, read_table(work, "label_map")))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from gesta.label.class_edits import finish_edits
 from gesta.label.item_sources import (
     STAGE,
     asked_candidates,
@@ -20,7 +21,6 @@ from gesta.label.item_sources import (
     tracked_box_items,
 )
 from gesta.label.kinds import check_answer
-from gesta.label.load_items import load_items
 from gesta.label.review_items import class_items, cluster_items
 from gesta.schema import ANSWERS_OF, DONE, BadInput, BadRow, Reject, UnknownName
 from gesta.tables import (
@@ -40,7 +40,7 @@ from gesta.tables import (
     write_table,
 )
 
-__all__ = ["KINDS_BY_DEFAULT", "build_items", "import_gold", "import_scores", "load_items"]
+__all__ = ["KINDS_BY_DEFAULT", "build_items", "import_gold", "import_scores"]
 
 KINDS_BY_DEFAULT = ("clip", "box")
 """The kinds of question that are asked of candidates and tracked persons, before any consensus."""
@@ -77,12 +77,16 @@ def build_items(work: Path, *, kinds: Sequence[str] = KINDS_BY_DEFAULT) -> Stage
         MissingTable: a table that a kind is made of is not there; the message names the verb that makes it.
         UnknownName: a kind is none.
         BadInput: no kind is named, or the label map calls a proposed action otherwise than AVA does.
+        Refused: a class that a split made has come to mean another.
     """
     for kind in kinds:
         if kind not in ANSWERS_OF:
             raise UnknownName(what="kind of item", name=kind, choices=ANSWERS_OF)
     if not kinds:
         raise BadInput("no kind of item is named", where=work, mend=f"Name some of {', '.join(ANSWERS_OF)}")
+    if any(table in (*_NEEDED[kind], *_USED.get(kind, ())) for kind in kinds for table in ("candidates", "label_map")):
+        # What an interrupted edit of classes left undone, or `mine` undid.
+        finish_edits(work)
     others = _items_of_other_kinds(work, kinds)
     provenance = _provenance(work, kinds=kinds, others=others)
     outputs = (table_path(work, "items"), rejects_path(work, STAGE))

@@ -83,21 +83,24 @@ class ClipScore:
     score: float = column("higher is surer; any scale")
 
 
-EDITS = ("split", "merge")
-"""What can be done to a class. Source: Kinetics-400 paper, sections 3.3 (split) and 3.4 (merge)."""
+EDITS = ("split", "branch", "merge")
+"""What can be done to a class: others take its place (split), stand beside it (branch), or it becomes another (merge).
+
+Source: Kinetics-400 paper, sections 3.3 (split) and 3.4 (merge); branch: ours.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassEdit:
-    """One class that became another: a split has a row for each new class, a merge one row."""
+    """One class that became another: a split or branch has a row for each new class, a merge one row."""
 
     edit_id: int = column("order of the edits, from 1; rows of one split share it")
-    what: str = column("split or merge")
-    old_class_id: int = column("class that is asked for no more")
+    what: str = column("split, branch or merge")
+    old_class_id: int = column("class that it was done to; after a branch it is asked for still")
     old_name: str = column("its name")
     new_class_id: int = column("class that is asked for in its place")
     new_name: str = column("its name")
-    clip_ids: str | None = column("JSON: clips that a split sends out again; null for a merge", default=None)
+    clip_ids: str | None = column("JSON: clips that are sent out again; null for a merge", default=None)
 
     def __post_init__(self) -> None:
         if self.what not in EDITS:
