@@ -157,7 +157,7 @@ def check_key(key: str, *, wanted: str) -> None:
     Raises:
         BadKey: it is not.
     """
-    if wanted and not hmac.compare_digest(key.encode(), wanted.encode()):
+    if wanted and not hmac.compare_digest(key.encode("utf-8", "surrogatepass"), wanted.encode()):
         raise BadKey("this address is not complete", mend="It must be just the one that gesta printed, with its key")
 
 

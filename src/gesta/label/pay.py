@@ -12,6 +12,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass, fields
 from decimal import ROUND_HALF_UP, Decimal, DecimalException
 from fractions import Fraction
@@ -35,6 +36,7 @@ MIN_GOLD = 8
 
 MS_PER_HOUR = 3_600_000
 MAX_AMOUNT = Decimal(1_000_000)
+MAX_DECIMALS = 8
 _CENT = Decimal("0.01")
 _CURRENCY = re.compile(r"[A-Z]{3}\Z")
 
@@ -192,10 +194,12 @@ def pay_rule_of(given: Mapping[str, Any]) -> PayRule:
 def _decimal(name: str, value: object) -> Decimal:
     # A float has lost the digits that were meant; JSON gives them as text.
     if isinstance(value, int | str | Decimal) and not isinstance(value, bool):
-        try:
-            return Decimal(value)
-        except DecimalException:
-            pass
+        with suppress(DecimalException):
+            number = Decimal(value)
+            exponent = number.as_tuple().exponent
+            # An exponent in the millions would be as many digits when it is written out.
+            if not isinstance(exponent, int) or -MAX_DECIMALS <= exponent <= MAX_DECIMALS:
+                return number
     raise BadInput(f"{name}={value!r} is no exact number", mend='Give it as text, such as "0.15"')
 
 

@@ -106,6 +106,7 @@ def test_a_rule_is_kept_as_it_was_given(db: sa.Connection) -> None:
         ({"per": "hour", "amount": "1", "bonus": 2}, "a pay rule of amount, bonus, per"),
         ({"per": "hour", "amount": 0.1}, "amount=0.1 is no exact number"),
         ({"per": "hour", "amount": "ten"}, "amount='ten' is no exact number"),
+        ({"per": "hour", "amount": "1E-999999999"}, "amount='1E-999999999' is no exact number"),
         ({"per": "hour", "amount": "NaN"}, "pay of NaN a hour"),
         ({"per": "hour", "amount": "-1"}, "pay of -1 a hour"),
         ({"per": "hour", "amount": True}, "amount=True is no exact number"),

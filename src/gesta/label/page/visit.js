@@ -6,6 +6,7 @@ import { $, show } from "/static/screens.js";
 import { Refused, SignedOut, Unreachable, call, session, waitOf } from "/static/wire.js";
 
 let tries = 0;
+document.head.append(el("link", { rel: "stylesheet", href: "/static/visit.css" }));
 
 /** Show a page of our own: a heading, whatever stands below it, and buttons; the first primary one gets the focus. */
 export function page(title, body, buttons = []) {
@@ -13,7 +14,6 @@ export function page(title, body, buttons = []) {
   if (!section) {
     section = el("section", { id: "screen-crowd", class: "card wide-card" });
     document.querySelector("main").append(section);
-    document.head.append(el("link", { rel: "stylesheet", href: "/static/visit.css" }));
   }
   section.replaceChildren(el("h1", { tabindex: "-1", text: title }), ...body, el("div", { class: "row ends visit-buttons" }, ...buttons));
   document.title = `${title} · gesta`;

@@ -65,7 +65,7 @@ export function newKey() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-// Private windows may refuse storage: then a reload forgets, and all else works.
+// Private windows, and pages in another site's frame, may be refused storage: then a reload forgets, and all else works.
 const forgetful = new Map();
 
 export function keep(name, value) {
@@ -85,6 +85,11 @@ export function kept(name) {
   } catch {
     return null;
   }
+}
+
+/** Whether this device keeps nothing: a reload would lose what was not sent. */
+export function isForgetful() {
+  return forgetful.size > 0;
 }
 
 /** How long to wait before try number `tries` (0 = after the first failure), in seconds. */

@@ -7,7 +7,7 @@ import { el } from "/static/dom.js";
 import { flash } from "/static/keys.js";
 import { Player } from "/static/player.js";
 import { $, drawProgress, drawReview, say, show, toast } from "/static/screens.js";
-import { Refused, SignedOut, Unreachable, call, keep, kept } from "/static/wire.js";
+import { Refused, SignedOut, Unreachable, call, isForgetful, keep, kept } from "/static/wire.js";
 
 const AHEAD = 3;
 const GUARD_MS = 150; // a key struck twice by accident must not answer the next question too
@@ -256,6 +256,7 @@ export class Work {
     delete this.half[item.slot];
     delete this.undone[item.slot];
     this.answers.push(made);
+    if (isForgetful()) this.sendPart();
     this.ask();
   }
 
