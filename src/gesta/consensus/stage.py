@@ -85,7 +85,7 @@ def run_consensus(
     gold = read_table(work, "gold") if "gold" in optional else empty_frame("gold")
     judged = judge(items, votes, gold, trust=trust, protocols=protocols, merges=_all_merges(work, merges))
     tables, rejects = _tables(judged, clips, work, outputs=outputs)
-    rejects += _rejects(judged, clips, tables["workers"])
+    rejects += _rejects(judged, clips, tables["workers"], edited=_edited_classes(work))
     for name in outputs:
         write_table(table_path(work, name), name, tables[name], made_by=provenance)
     write_rejects(work, "consensus", rejects, made_by=provenance)
@@ -151,7 +151,15 @@ def _tables(
     return tables, rejects
 
 
-def _rejects(judged: Judged, clips: pl.DataFrame, workers: pl.DataFrame) -> list[Reject]:
+def _edited_classes(work: Path) -> set[str]:
+    """The ids of classes that are asked for no more, as the ids of items end with them."""
+    if not table_path(work, "class_edits").is_file():
+        return set()
+    edits = read_table(work, "class_edits").filter(pl.col("what") != "branch")
+    return {str(class_id) for class_id in edits["old_class_id"]}
+
+
+def _rejects(judged: Judged, clips: pl.DataFrame, workers: pl.DataFrame, *, edited: set[str]) -> list[Reject]:
     """Labels that were not accepted, and votes that did not count."""
     rejects = []
     verdicts = judged.verdicts
@@ -187,6 +195,8 @@ def _rejects(judged: Judged, clips: pl.DataFrame, workers: pl.DataFrame) -> list
     dropped = judged.fates.filter(pl.col("fate").is_in(["unknown-item", "bad-answer", "repeated", "past-the-stop"]))
     for item_id, reason, count in dropped.group_by("item_id", "fate").len().iter_rows():
         detail = f"{item_id}: {count} votes did not count"
+        if reason == "unknown-item" and item_id.rpartition(":")[2] in edited:
+            reason, detail = "class-edited", f"{detail}: the class became others"
         rejects.append(Reject(stage="consensus", reason=reason, detail=detail))
     return rejects
 

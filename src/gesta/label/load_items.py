@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,13 +60,17 @@ def load_items(store: Store, work: Path, *, rules: Rules, now_us: int) -> Loaded
     return loaded
 
 
-def take_in_items(db: sa.Connection, work: Path, *, rules: Rules) -> LoadedItems:
+def take_in_items(
+    db: sa.Connection, work: Path, *, rules: Rules, class_ids: Collection[int] | None = None
+) -> LoadedItems:
     """What changed when the tables `items`, `label_map` and (where there is one) `gold` were taken in.
 
     New items come behind those that are there, in an order that is chance, the same each time: the hash of their ids.
     Items that are gone are asked no more; every vote stays. Nothing is done where the tables are those of last time.
     The tallies of new items are made, but the states of old ones are the caller's next step (`recount`).
 
+    Args:
+        class_ids: look at the items of these classes alone, for a service that must not wait for all of them.
     Raises:
         MissingTable: `items` or `label_map` is not there.
         BadInput: an item asks for a class that has no name.
@@ -76,20 +80,24 @@ def take_in_items(db: sa.Connection, work: Path, *, rules: Rules) -> LoadedItems
     tables = hashes_of(work, ["items", "label_map", *(["gold"] if has_gold else [])])
     protocols = {kind: rule.max_votes for kind, rule in sorted(rules.protocols.items())}
     mark = sha256_of_json({"tables": tables, "max_votes": protocols})
-    if db.execute(sa.select(settings.c.value).where(settings.c.name == SETTING)).scalar() == f'"{mark}"':
+    is_known = db.execute(sa.select(settings.c.value).where(settings.c.name == SETTING)).scalar() == f'"{mark}"'
+    if is_known:
         return LoadedItems(num_new=0, num_gone=0, changed_seqs=())
     label_map = read_table(work, "label_map")
     wanted = _wanted(work, label_map, gold=read_table(work, "gold") if has_gold else empty_frame("gold"))
-    there = _there(db)
-    numbered = _numbered(wanted, there)
+    there = _there(db, class_ids)
+    if class_ids is not None:
+        wanted = wanted.filter(pl.col("class_id").is_in(list(class_ids)))
+    numbered = _numbered(wanted, there, first=1 + (db.execute(sa.select(sa.func.max(items.c.seq))).scalar() or 0))
     _take_in_classes(db, label_map)
     changed, gone = _changes(numbered, there)
     _refuse_what_moved(db, changed, there, where=work)
     _update(db, changed, gone)
     new = numbered.join(there, on="item_id", how="anti").sort("seq")
     _insert(db, new, rules=rules)
-    db.execute(sa.delete(settings).where(settings.c.name == SETTING))
-    db.execute(sa.insert(settings).values(name=SETTING, value=f'"{mark}"'))
+    if class_ids is None:
+        db.execute(sa.delete(settings).where(settings.c.name == SETTING))
+        db.execute(sa.insert(settings).values(name=SETTING, value=f'"{mark}"'))
     return LoadedItems(
         num_new=len(new), num_gone=len(gone), changed_seqs=tuple(sorted([*changed["seq"], *gone["seq"]]))
     )
@@ -121,21 +129,22 @@ def _wanted(work: Path, label_map: pl.DataFrame, *, gold: pl.DataFrame) -> pl.Da
     )
 
 
-def _there(db: sa.Connection) -> pl.DataFrame:
-    """The items that the database has: item_id, seq and what can change of them."""
+def _there(db: sa.Connection, class_ids: Collection[int] | None) -> pl.DataFrame:
+    """The items that the database has, of these classes or all: item_id, seq and what can change of them."""
     query = sa.select(items.c.item_id, items.c.seq, *(items.c[name] for name in _TAKEN))
+    if class_ids is not None:
+        query = query.where(items.c.class_id.in_(class_ids))
     rows = db.execute(query).all()
     return pl.DataFrame(
         [tuple(row) for row in rows], schema={"item_id": pl.String(), "seq": pl.Int64(), **_DTYPES}, orient="row"
     )
 
 
-def _numbered(wanted: pl.DataFrame, there: pl.DataFrame) -> pl.DataFrame:
+def _numbered(wanted: pl.DataFrame, there: pl.DataFrame, *, first: int) -> pl.DataFrame:
     """The items with `seq`: their own where they have one, else the next, in the order of their ids' hashes."""
     known = wanted.select("item_id").join(there.select("item_id", "seq"), on="item_id", how="inner")
     fresh = wanted.select("item_id").join(there, on="item_id", how="anti")["item_id"].to_list()
     fresh.sort(key=lambda item_id: hashlib.sha256(item_id.encode()).digest())
-    first = int(there["seq"].max() or 0) + 1  # type: ignore[arg-type]
     new = pl.DataFrame({"item_id": fresh, "seq": range(first, first + len(fresh))}, schema=known.schema)
     seqs = pl.concat([known, new])
     return (

@@ -229,6 +229,16 @@ def test_votes_follow_their_class(tmp_path: Path) -> None:
     assert read_table(tmp_path, "clip_labels").rows() == expected
 
 
+def test_votes_on_a_class_that_became_others_say_so(tmp_path: Path) -> None:
+    old = Item(item_id="clip:c:2", kind="clip", clip_id="c", class_id=2)
+    fill(tmp_path, [CLIP], log((old, "a", "yes", None), (old, "b", "yes", None), (CLIP, "a", "no", None)))
+    names = {"old_class_id": 2, "old_name": "peeling oranges", "new_class_id": 3, "new_name": "zesting"}
+    for what, reason in (("split", "class-edited"), ("branch", "unknown-item")):
+        edit = ClassEdit(edit_id=1, what=what, clip_ids="[]", **names)
+        write_table(table_path(tmp_path, "class_edits"), "class_edits", frame_of("class_edits", [edit]), made_by=MADE)
+        assert run_consensus(tmp_path).rejected == {"open": 1, reason: 1}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
