@@ -259,6 +259,8 @@ def test_the_player_obeys_the_keys(page: sync_api.Page, service: tuple[str, Fake
     wait_for(page, "ask")
     until(page, "document.querySelector('video').currentTime > 0.2")
     video = "document.querySelector('video')"
+    page.evaluate(f"{video}.muted = false")
+    until(page, f"{video}.muted")
     assert page.evaluate(f"[{video}.muted, {video}.loop, {video}.videoWidth, {video}.error]") == [True, True, 160, None]
     page.keyboard.press(" ")
     until(page, "document.querySelector('#play').ariaLabel === 'Play'")

@@ -1,11 +1,14 @@
 // Videos by address, loaded before they are wanted: the next question's clips are ready when it comes.
 
 const NEAR_FRAMES = 2;
+const NUM_AHEAD_OF_MANY = 4;
 
 /** A video that is never heard: muted, without sound tracks at the service, in a loop. */
 function silent(url) {
   const video = document.createElement("video");
   Object.assign(video, { muted: true, loop: true, playsInline: true, preload: "auto", src: url });
+  // A browser's own menu may offer sound: clips are judged by what is seen.
+  video.addEventListener("volumechange", () => video.muted || (video.muted = true));
   video.disablePictureInPicture = true;
   video.disableRemotePlayback = true;
   video.tabIndex = -1;
@@ -50,7 +53,8 @@ export class MediaPool {
   }
 
   load(question) {
-    for (const url of urlsOf(question)) this.video(url);
+    // Many clips side by side: the kind itself loads those in view, and only the first few are made ready ahead.
+    for (const url of question.clips ? urlsOf(question).slice(0, NUM_AHEAD_OF_MANY) : urlsOf(question)) this.video(url);
     if (question.path_url) this.path(question.path_url);
     for (const url of framesOf(question)) {
       if (!this.images.has(url)) this.images.set(url, Object.assign(new Image(), { src: url }));
