@@ -257,6 +257,32 @@ def suggestion_rows(db: sa.Connection, digest: VoteDigest) -> list[dict[str, Any
     )
 
 
+def clips_of_class(db: sa.Connection, class_id: int, *, which: str) -> list[str]:
+    """The clips that were asked about under the class; `which` is accepted, rejected or all."""
+    states = {"accepted": (ACCEPTED,), "rejected": (REJECTED,)}.get(which, tuple(range(5)))
+    query = (
+        sa.select(items.c.clip_id)
+        .join(tallies, tallies.c.seq == items.c.seq)
+        .where(items.c.kind == "clip", items.c.class_id == class_id, tallies.c.state.in_(states))
+        .distinct()
+        .order_by(items.c.clip_id)
+    )
+    return list(db.execute(query).scalars())
+
+
+def clips_suggested(db: sa.Connection, digest: VoteDigest, class_id: int, *, texts: Iterable[str]) -> list[str]:
+    """The clips of the class for which workers who are not barred suggested one of these names."""
+    barred = set(db.execute(sa.select(workers.c.seq).where(workers.c.state == "barred")).scalars())
+    wanted = {" ".join(text.split()).casefold() for text in texts} - {""}
+    seqs = {
+        seq
+        for (seq, worker_seq), (_, of_class, text) in digest.suggestions.items()
+        if of_class == class_id and text in wanted and worker_seq not in barred
+    }
+    query = sa.select(items.c.seq, items.c.clip_id).where(items.c.class_id == class_id)
+    return sorted({row.clip_id for row in db.execute(query) if row.seq in seqs})
+
+
 def event_rows(db: sa.Connection, *, limit: int = 100, before: int | None = None) -> list[dict[str, Any]]:
     """The newest lines of the diary, the last first; `before` an event's id = older ones than that."""
     query = sa.select(events).order_by(events.c.event_id.desc()).limit(limit)

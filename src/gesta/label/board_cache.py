@@ -9,18 +9,27 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 
-from gesta.label.board import disputed, overview, suggestion_rows, tally_counts, worker_rows
+from gesta.label.board import (
+    clips_of_class,
+    clips_suggested,
+    disputed,
+    overview,
+    suggestion_rows,
+    tally_counts,
+    worker_rows,
+)
 from gesta.label.class_gates import GateRule, gate_rule, planned_rule
 from gesta.label.funnel import TallyCount
 from gesta.label.pay import cost_so_far, pay_rule
 from gesta.label.rules import Rules
+from gesta.label.sql_tables import events
 from gesta.label.store import Store
 from gesta.label.vote_digest import VoteDigest
 
@@ -73,22 +82,19 @@ class BoardCache:
     _counted: _Kept = field(default_factory=_Kept)
     _board: _Kept = field(default_factory=_Kept)
     _workers: _Kept = field(default_factory=_Kept)
+    _last_event: int = 0
 
     @property
     def otherwise_gate(self) -> GateRule:
         """The gate's rule as long as the owner set none while the service ran."""
         return planned_rule(self.rules)
 
-    def forget(self) -> None:
-        """Ask the database again when next asked: somebody did something."""
-        with self._lock:
-            self._board.at_s = self._workers.at_s = -1e18
-
     def board(self) -> Seen:
         """The board: totals, kinds, classes and their gates, gold, pace, forecast, money, health."""
         with self._lock:
-            if not self._board.is_fresh(self.clock_s()):
-                with self.store.reading() as db:
+            with self.store.reading() as db:
+                self._notice(db)
+                if not self._board.is_fresh(self.clock_s()):
                     counted = self._counts(db)
                     self._keep(self._board, lambda: self._overview(db, counted))
             found: dict[str, Any] = self._board.value
@@ -97,8 +103,9 @@ class BoardCache:
     def workers(self) -> Seen:
         """The table of workers."""
         with self._lock:
-            if not self._workers.is_fresh(self.clock_s()):
-                with self.store.reading() as db:
+            with self.store.reading() as db:
+                self._notice(db)
+                if not self._workers.is_fresh(self.clock_s()):
                     self._keep(self._workers, lambda: seen(worker_rows(db, self._caught_up(db))))
             found: Seen = self._workers.value
         return found
@@ -114,6 +121,20 @@ class BoardCache:
         """What people say that clips show instead, as `board.suggestion_rows` has it."""
         with self._lock, self.store.reading() as db:
             return suggestion_rows(db, self._caught_up(db))
+
+    def clips_of(self, class_id: int, *, which: str, texts: Sequence[str]) -> list[str]:
+        """Clips of a class: accepted, rejected, all, or those that workers suggested one of the texts for."""
+        with self._lock, self.store.reading() as db:
+            if which == "suggested":
+                return clips_suggested(db, self._caught_up(db), class_id, texts=texts)
+            return clips_of_class(db, class_id, which=which)
+
+    def _notice(self, db: sa.Connection) -> None:
+        """Forget what was seen before somebody did something: whatever is done stands in the diary."""
+        last = db.execute(sa.select(sa.func.max(events.c.event_id))).scalar() or 0
+        if last != self._last_event:
+            self._last_event = last
+            self._board.at_s = self._workers.at_s = -1e18
 
     def _overview(self, db: sa.Connection, counted: list[TallyCount]) -> dict[str, Any]:
         found = overview(

@@ -20,15 +20,22 @@ from pydantic import BaseModel, Field
 from gesta.label.board import class_rows, event_rows
 from gesta.label.board_cache import BoardCache, Seen, rounded, seen
 from gesta.label.book import Book, WorkerHere
+from gesta.label.class_edits import EditedClass, split_class
 from gesta.label.class_gates import gate_rule, set_class_state, set_class_threshold, set_run_threshold
+from gesta.label.edit_at_work import take_in_edit
 from gesta.label.guards import refusal, require, responses
+from gesta.label.items import build_items
+from gesta.label.load_items import LoadedItems
 from gesta.label.routes_media import item_media
 from gesta.label.service import Service
 from gesta.label.sql_tables import items, votes, workers
+from gesta.schema import BadInput
 
 MAX_CLASS_ID = 2**53
 """Class ids in addresses are whole numbers that JavaScript can hold."""
 
+MAX_PARTS = 20
+MAX_NAME_CHARACTERS = 100
 _READERS = require("owner", "reviewer")
 _OWNERS = require("owner")
 _T = TypeVar("_T")
@@ -101,6 +108,28 @@ class RunThresholdReply(BaseModel):
 
     threshold_frac: float
     changed: list[str]
+
+
+class SplitBody(BaseModel):
+    """Names of the classes in a class's place, and which of its clips are asked about anew under each of them.
+
+    Where the class's own name is among them it stays as it is. `suggested` are the clips that workers suggested one of
+    the new names for.
+    """
+
+    into: list[Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]] = Field(
+        min_length=1, max_length=MAX_PARTS
+    )
+    clips: Literal["accepted", "rejected", "all", "suggested"] = "accepted"
+
+
+class SplitReply(BaseModel):
+    """What the class became, and how many clips are asked about under each new name."""
+
+    old_class_id: int
+    new_class_ids: list[int]
+    new_names: list[str]
+    num_clips: int
 
 
 def add_owner_routes(app: FastAPI) -> None:
@@ -195,6 +224,7 @@ def _add_reading(app: FastAPI) -> None:
 
 def _add_classes(app: FastAPI) -> None:
     tags: list[str | Any] = ["owner"]
+    splitting = asyncio.Lock()
 
     @app.get(
         "/api/owner/classes", response_model=ClassesReply, responses=_READ, tags=tags, dependencies=[Depends(_READERS)]
@@ -205,6 +235,23 @@ def _add_classes(app: FastAPI) -> None:
             rule = gate_rule(db, otherwise=cache_of(request).otherwise_gate)
             listed = rounded(class_rows(db, rule=rule))
         return _answer(seen({"gate_rule": asdict(rule), "classes": listed}), if_none_match)
+
+    @app.post("/api/owner/classes/{class_id}/split", response_model=SplitReply, responses=_ACT, tags=tags)
+    async def split(
+        request: Request, class_id: ClassId, body: SplitBody, who: Annotated[WorkerHere, Depends(_OWNERS)]
+    ) -> Response:
+        """The classes in the class's place; its clips are asked about anew, and the answers so far are kept."""
+        service = _service(request)
+        # One edit at a time: each is made on the work folder's tables before the desk takes it in.
+        async with splitting:
+            edited = await asyncio.to_thread(_make_split, service, cache_of(request), class_id, body)
+            return await _act(
+                request,
+                lambda db, book: _taken_in(
+                    take_in_edit(db, book, service.work, edited=edited, actor=who.worker_id, now_us=service.now_us()),
+                    edited,
+                ),
+            )
 
     @app.post("/api/owner/classes/{class_id}/{action}", response_model=GateReply, responses=_ACT, tags=tags)
     async def set_state(
@@ -284,6 +331,24 @@ def standing_votes(db: sa.Connection, *, kind: str) -> pl.DataFrame:
     return frame.unique(["item_id", "worker_id"], keep="last", maintain_order=True)
 
 
+def _make_split(service: Service, cache: BoardCache, class_id: int, body: SplitBody) -> EditedClass:
+    clip_ids = cache.clips_of(class_id, which=body.clips, texts=body.into)
+    if not clip_ids:
+        raise BadInput(f"the class has no {body.clips} clips", mend="Send others: accepted, rejected, all or suggested")
+    edited = split_class(service.work, old=class_id, into=body.into, clip_ids=clip_ids)
+    build_items(service.work)
+    return edited
+
+
+def _taken_in(_loaded: LoadedItems, edited: EditedClass) -> dict[str, Any]:
+    return {
+        "old_class_id": edited.old_class_id,
+        "new_class_ids": list(edited.new_class_ids),
+        "new_names": list(edited.new_names),
+        "num_clips": edited.num_clips,
+    }
+
+
 _READ = {**responses(401, 403, 503), 304: {"description": "as it was"}}
 _ACT = responses(401, 403, 404, 409, 503)
 
@@ -295,7 +360,6 @@ def _service(request: Request) -> Service:
 
 async def _act(request: Request, change: Callable[[sa.Connection, Book], Any]) -> Response:
     found = await asyncio.wrap_future(_service(request).desk.run(change))
-    cache_of(request).forget()
     return Response(orjson.dumps(found), media_type="application/json")
 
 

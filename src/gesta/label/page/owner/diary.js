@@ -11,7 +11,7 @@ export const diary = { title: "Diary", mount };
 /** What happened, in words; an event that is not known here is told by its own name. */
 const WORDS = {
   "class-paused": "paused the class", "class-resumed": "resumed the class", "class-dropped": "dropped the class",
-  "class-split": "split the class", "threshold-set": "set the threshold of", "worker-joined": "joined", "worker-barred": "barred",
+  "class-split": "split the class", "class-merged": "merged the class", "pay-rule-set": "set what is paid:", "threshold-set": "set the threshold of", "worker-joined": "joined", "worker-barred": "barred",
   "worker-banned": "banned", "worker-paused": "paused", "worker-resumed": "resumed", "answers-reopened": "had everything asked again of",
   "token-replaced": "made a new link for", "invite-made": "made the invite", "invite-revoked": "withdrew the invite",
 };

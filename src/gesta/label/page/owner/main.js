@@ -66,7 +66,7 @@ async function start() {
   // Drawing anew between press and release would take the button away under the finger.
   addEventListener("pointerdown", () => (state.isDown = true), true);
   for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => setTimeout(() => (state.isDown = false)), true);
-  document.getElementById("who").addEventListener("click", () => {
+  document.getElementById("owner-name").addEventListener("click", () => {
     signOut();
     location.reload();
   });
@@ -88,7 +88,7 @@ async function enter() {
     }
     return;
   }
-  const who = document.getElementById("who");
+  const who = document.getElementById("owner-name");
   who.textContent = state.me.worker_id;
   who.hidden = false;
   tabs.hidden = false;

@@ -57,10 +57,16 @@ function tiles({ totals, kinds, gold, forecast, money: cost, gates }) {
     tile("Accepted", percent(totals.accepted_frac), "of the decided questions"),
     tile("Agreement", percent(clips?.agreement), clips?.alpha === null || clips?.alpha === undefined ? "of pairs of answers" : `of pairs · Krippendorff's α ${clips.alpha.toFixed(2)}`),
     tile("Gold right", percent(accuracy), gold.num_seen ? `of ${exact(gold.num_seen)} known answers` : "no known answers asked yet", { tone: accuracy !== null && accuracy < 0.7 ? "is-low" : "" }),
-    tile("Time left", forecast.num_answers ? hours(forecast.hours) : decided ? "done" : "–", forecast.num_answers ? `about ${number(forecast.num_answers)} more answers` : "nothing is left to ask"),
-    cost ? tile("Cost", money(cost.so_far, cost.currency), cost.still === null ? "so far" : `so far · about ${money(cost.still, cost.currency)} to come`, { href: "#pay" })
+    timeLeft(forecast, decided),
+    cost ? tile("Cost", money(cost.so_far, cost.currency), cost.still ? `so far · about ${money(cost.still, cost.currency)} to come` : "so far", { href: "#pay" })
       : tile("Cost", "–", "no pay is set", { href: "#pay" }),
     totals.num_paused ? tile("Paused classes", exact(totals.num_paused), byGate ? `${byGate} by the gate` : "by the owner", { tone: "is-low", href: "#classes" }) : "");
+}
+
+function timeLeft({ num_answers, num_answers_held, hours: left }, decided) {
+  const held = num_answers_held ? `about ${number(num_answers_held)} answers wait in paused classes` : "";
+  if (num_answers) return tile("Time left", hours(left), `at this pace · about ${number(num_answers)} more answers`);
+  return held ? tile("Time left", "held", held, { tone: "is-low", href: "#classes" }) : tile("Time left", decided ? "done" : "–", "nothing is left to ask");
 }
 
 export function legend() {

@@ -49,14 +49,14 @@ function group(rows, ctx) {
   const maySplit = ctx.mayAct && class_id !== null;
   return el("section", { class: "panel" },
     el("div", { class: "row ends" }, el("h2", {}, el("span", { class: "hint", text: "Instead of " }), title),
-      maySplit && el("button", { type: "button", data: { key: `split ${class_id}` }, onclick: () => splitClass({ class_id, name: title }, fresh, ctx) }, "Split the class…")),
+      maySplit && el("button", { type: "button", data: { key: `split ${class_id}` }, onclick: () => splitClass({ class_id, name: title }, fresh, ctx, { clips: "suggested" }) }, "Split the class…")),
     el("ol", { class: "counts" }, rows.slice(0, 12).map((row) => {
       const bar = el("i", { class: "accepted" });
       bar.style.width = `${(100 * row.num_votes) / most}%`;
       return el("li", {}, el("span", { class: "text", text: row.text }), el("span", { class: "track" }, bar),
         el("span", { class: "numbers", text: `${exact(row.num_votes)}×`, title: `on ${exact(row.num_items)} clips` }),
         known.has(row.text) ? el("span", { class: "chip", text: "is a class" })
-          : maySplit ? el("button", { type: "button", class: "quiet", "aria-label": `Make a class of ${row.text}`, data: { key: `make ${class_id} ${row.text}` }, onclick: () => splitClass({ class_id, name: title }, [title, row.text], ctx) }, "Make a class…") : "");
+          : maySplit ? el("button", { type: "button", class: "quiet", "aria-label": `Make a class of ${row.text}`, data: { key: `make ${class_id} ${row.text}` }, onclick: () => splitClass({ class_id, name: title }, [title, row.text], ctx, { clips: "suggested" }) }, "Make a class…") : "");
     })),
     rows.length > 12 && el("p", { class: "hint", text: `and ${exact(rows.length - 12)} more` }));
 }
