@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 import random
-import sqlite3
-import threading
-import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
+import sqlalchemy as sa
 
-from gesta.label import SimulatedWorker, default_crowd, export_votes, run_simulated, running_server, simulate_crowd
-from gesta.label.crowd import habits_of
-from gesta.schema import PROTOCOLS, BadInput, GestaError, Gold, TrustRule
+from gesta.label import (
+    Rules,
+    RunningServer,
+    SimulatedWorker,
+    default_crowd,
+    export_votes,
+    run_simulated,
+    running_server,
+    simulate_crowd,
+)
+from gesta.label.crowd import MANNERS, habits_of
+from gesta.label.guards import NO_LIMITS
+from gesta.label.sql_tables import submissions, votes
+from gesta.schema import PROTOCOLS, US_PER_S, BadInput, GestaError, Gold, TrustRule, UnknownName
 from gesta.tables import frame_of, read_table, sha256_of_file, table_path, write_table
 
-from .conftest import PROVENANCE, WorkFolder
+from .conftest import PROVENANCE, WorkFolder, write
+from .crowd_audit import answers_after_the_verdict, audited, doubled, gold_shown_again
+
+NO_GATE = Rules(class_threshold_frac=0.0)
+
+
+@contextmanager
+def _serving(work: Path, *, rules: Rules = NO_GATE, database: str | None = None) -> Iterator[RunningServer]:
+    with running_server(work, rules=rules, database=database, limits=NO_LIMITS) as server:
+        yield server
 
 
 def _truth(work: Path, *, gold_frac: float = 0.0) -> pl.DataFrame:
@@ -87,85 +108,109 @@ def test_a_second_run_finds_nothing_to_do(work_folder: WorkFolder) -> None:
     assert sha256_of_file(table_path(work, "votes")) == before
 
 
-def test_sixteen_at_once_never_get_an_item_too_many_answers(work_folder: WorkFolder) -> None:
+def test_sixteen_at_once_never_get_an_item_too_many_answers(work_folder: WorkFolder, database_url: str) -> None:
     work = work_folder(num_clips=60, num_classes=6, num_persons=1)
     answers = _truth(work, gold_frac=0.1)
+    write(work, "gold", [Gold(**row) for row in read_table(work / "gold.csv", "gold").iter_rows(named=True)])
     workers = [_worker(f"w{n}", right=0.8) for n in range(20)]
-    most: Counter[str] = Counter()
-    stop = threading.Event()
-
-    def audit() -> None:
-        db = sqlite3.connect(f"file:{work}/labels.sqlite?mode=ro", uri=True)
-        query = (
-            "SELECT i.item_id, i.kind, (SELECT COUNT(*) FROM votes v JOIN workers w USING (worker_id) "
-            "WHERE v.item_id = i.item_id AND NOT w.is_barred) + (SELECT COUNT(*) FROM leases l "
-            "WHERE l.item_id = i.item_id AND l.is_live) FROM items i WHERE i.gold_answer IS NULL"
-        )
-        while not stop.is_set():
-            for _, kind, number in db.execute(query).fetchall():
-                most[kind] = max(most[kind], number)
-            time.sleep(0.01)
-        db.close()
-
-    with running_server(work) as server:
-        auditor = threading.Thread(target=audit)
-        auditor.start()
-        try:
-            crowd = simulate_crowd(server.url, answers=answers, workers=workers, seed=1, concurrency=16)
-        finally:
-            stop.set()
-            auditor.join()
-    assert most
-    assert all(most[kind] <= PROTOCOLS[kind].max_votes for kind in most), most
-    export_votes(work)
-    votes = read_table(work, "votes")
-    assert len(votes) == crowd.num_votes, "every accepted answer is in the log, and once"
-    for item_id, (verdict, number) in _verdicts(votes).items():
-        assert number <= PROTOCOLS[item_id.split(":")[0]].max_votes, item_id
-        assert verdict != "open", item_id
-
-
-def test_no_vote_comes_after_its_items_verdict(work_folder: WorkFolder) -> None:
-    work = work_folder(num_clips=40, num_classes=4)
-    answers = _truth(work)
-    with running_server(work) as server:
-        workers = [_worker(f"w{n}", right=0.6) for n in range(12)]
-        simulate_crowd(server.url, answers=answers, workers=workers, seed=3, concurrency=8)
-    export_votes(work)
-    counts: dict[str, Counter[str]] = {}
-    for item_id, answer in read_table(work, "votes").select("item_id", "answer").iter_rows():
-        known = counts.setdefault(item_id, Counter())
-        assert PROTOCOLS["clip"].verdict(known) == "open", f"{item_id} was decided by {dict(known)}"
-        known[answer] += 1
-    assert len(counts) == 40
+    with _serving(work, database=database_url) as server, audited(server.store.engine) as audit:
+        crowd = simulate_crowd(server, answers=answers, workers=workers, seed=1, concurrency=16)
+        assert server.num_open == 0
+        with server.store.reading() as db:
+            assert doubled(db) == gold_shown_again(db) == answers_after_the_verdict(db) == []
+    assert not audit.over_collected, audit.most
+    assert set(audit.most) == {"clip", "box"}
+    export_votes(work, database=database_url)
+    log = read_table(work, "votes")
+    assert len(log) == crowd.num_votes, "every accepted answer is in the log, and once"
+    for item_id, (verdict, _) in _verdicts(log).items():
+        assert verdict != "open" or item_id.startswith("box"), item_id
 
 
 def test_spammers_are_barred_and_what_they_said_does_not_count(work_folder: WorkFolder) -> None:
     work = work_folder(num_clips=90, num_classes=3, classes_per_clip=3)
-    truth = dict(_truth(work, gold_frac=0.35).iter_rows())
+    truth = dict(_truth(work, gold_frac=0.35).select("item_id", "answer").iter_rows())
+    rules = replace(NO_GATE, trust=TrustRule(min_gold=3))
     summary = run_simulated(
         work, simulate=work / "answers.parquet", gold=work / "gold.csv", crowd_size=9, spammer_frac=0.34, seed=2,
-        trust=TrustRule(min_gold=3),
+        rules=rules,
     )  # fmt: skip
-    assert summary.numbers["num_barred"] >= 2
     assert summary.numbers["num_open"] == 0
-    with sqlite3.connect(work / "labels.sqlite") as db:
-        rows = db.execute(
-            "SELECT t.item_id, t.verdict FROM tallies t JOIN items i USING (item_id) WHERE i.gold_answer IS NULL"
-        ).fetchall()
-        barred = {row[0] for row in db.execute("SELECT worker_id FROM workers WHERE is_barred")}
-    db.close()
-    right = [(verdict == "accepted") == (truth[item_id] == "yes") for item_id, verdict in rows]
-    assert sum(right) / len(right) > 0.95
     kinds = {w.worker_id: w.kind for w in default_crowd(9, spammer_frac=0.34, seed=2)}
+    with _serving(work, rules=rules) as server:
+        states = {here.worker_id: here.state for here in server.service.book.workers.values()}
+    barred = [worker_id for worker_id, state in states.items() if state == "barred"]
+    assert len(barred) >= 2
     assert all(kinds[worker_id].startswith("spammer") for worker_id in barred)
+    log = read_table(work, "votes")
+    verdicts = _verdicts(log.filter(~pl.col("worker_id").is_in(barred)))
+    right = [(verdict == "accepted") == (truth[item_id] == "yes") for item_id, (verdict, _) in verdicts.items()]
+    assert sum(right) / len(right) > 0.95
+
+
+@pytest.mark.parametrize("manner", MANNERS[:-1])
+def test_in_whatever_manner_answers_are_sent_each_is_taken_once(work_folder: WorkFolder, manner: str) -> None:
+    work = work_folder(num_clips=24)
+    answers = _truth(work)
+    with _serving(work) as server:
+        workers = [replace(_worker(f"w{n}"), manner=manner) for n in range(6)]
+        crowd = simulate_crowd(server, answers=answers, workers=workers, seed=1, concurrency=4)
+        with server.store.reading() as db:
+            num_sends, num_votes = (
+                db.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() for table in (submissions, votes)
+            )
+            assert doubled(db) == answers_after_the_verdict(db) == []
+    assert num_votes == crowd.num_votes >= 72
+    is_repeated = manner in ("double-clicker", "disconnecter")
+    assert crowd.num_repeats == (num_sends if is_repeated else 0)
+    assert num_sends > crowd.num_tasks if manner == "partial" else num_sends == crowd.num_tasks
+
+
+def test_manners_change_no_answer(work_folder: WorkFolder) -> None:
+    tables = []
+    for manner in ("plain", "partial", "double-clicker"):
+        work = work_folder(num_clips=12, name=manner)
+        answers = _truth(work)
+        with _serving(work) as server:
+            workers = [replace(_worker(f"w{n}", right=0.7), manner=manner) for n in range(5)]
+            simulate_crowd(server, answers=answers, workers=workers, seed=1)
+        export_votes(work)
+        tables.append(read_table(work, "votes").select("item_id", "worker_id", "answer", "spent_ms"))
+    # The same worker says the same of the same item, whoever was asked.
+    said = [{row[:2]: row[2:] for row in table.iter_rows()} for table in tables]
+    shared = set.intersection(*(set(votes) for votes in said))
+    assert len(shared) > 20
+    assert all(said[0][pair] == said[1][pair] == said[2][pair] for pair in shared)
+
+
+def test_what_sleepers_hold_comes_back(work_folder: WorkFolder) -> None:
+    work = work_folder(num_clips=12)
+    answers = _truth(work)
+    rules = replace(NO_GATE, lease_us=US_PER_S, prepared_lease_us=US_PER_S)
+    workers = [replace(_worker(f"s{n}"), manner="sleeper") for n in range(2)] + [_worker(f"w{n}") for n in range(5)]
+    with _serving(work, rules=rules) as server:
+        crowd = simulate_crowd(server, answers=answers, workers=workers, seed=1, patience_s=10)
+        assert server.num_open == 0
+    assert crowd.asleep == ("s0", "s1")
+    export_votes(work)
+    assert {verdict for verdict, _ in _verdicts(read_table(work, "votes")).values()} <= {"accepted", "rejected"}
+
+
+def test_without_patience_what_sleepers_hold_stays_open(work_folder: WorkFolder) -> None:
+    work = work_folder(num_clips=6)
+    answers = _truth(work)
+    workers = [replace(_worker(f"s{n}"), manner="sleeper") for n in range(3)] + [_worker("w")]
+    with _serving(work) as server:
+        crowd = simulate_crowd(server, answers=answers, workers=workers, seed=1)
+        assert server.num_open == 6
+    assert (crowd.num_votes, len(crowd.asleep)) == (0, 3)
 
 
 def test_it_ends_when_too_few_workers_are_left(work_folder: WorkFolder) -> None:
     work = work_folder(num_clips=4)
     answers = _truth(work)
-    with running_server(work) as server:
-        crowd = simulate_crowd(server.url, answers=answers, workers=[_worker("a"), _worker("b")], seed=0)
+    with _serving(work) as server:
+        crowd = simulate_crowd(server, answers=answers, workers=[_worker("a"), _worker("b")], seed=0)
     assert (crowd.num_votes, crowd.num_tasks) == (8, 2)
 
 
@@ -178,9 +223,24 @@ def test_missing_answers_are_an_error_before_anything_is_asked(work_folder: Work
     assert not (work / "labels.sqlite").exists()
 
 
-def test_a_service_that_is_not_there_is_said_to_be() -> None:
-    with pytest.raises(GestaError, match="cannot be reached"):
-        simulate_crowd("http://127.0.0.1:9", answers=frame_of("gold", []), workers=[_worker("a")], seed=0)
+def test_a_service_that_is_not_there_is_said_to_be(work_folder: WorkFolder) -> None:
+    work = work_folder(num_clips=2)
+    with _serving(work) as server:
+        nobody = replace(server, url="http://127.0.0.1:9")
+        with pytest.raises(GestaError, match="cannot be reached"):
+            simulate_crowd(nobody, answers=frame_of("gold", []), workers=[_worker("a")], seed=0)
+
+
+def test_an_item_without_a_true_answer_is_named(work_folder: WorkFolder) -> None:
+    work = work_folder(num_clips=2)
+    with _serving(work) as server, pytest.raises(BadInput, match="no true answer for item 'clip:c0"):
+        simulate_crowd(server, answers=frame_of("gold", []), workers=[_worker("a")], seed=0)
+
+
+def test_nobody_at_work_is_refused(work_folder: WorkFolder) -> None:
+    work = work_folder(num_clips=2)
+    with _serving(work) as server, pytest.raises(BadInput, match="concurrency=0"):
+        simulate_crowd(server, answers=frame_of("gold", []), workers=[], seed=0, concurrency=0)
 
 
 @pytest.mark.parametrize(("num_workers", "spammer_frac"), [(0, 0.0), (3, 1.5), (3, -0.1)])
@@ -199,3 +259,12 @@ def test_the_default_crowd_has_the_spammers_it_should() -> None:
 def test_habits_must_be_chances() -> None:
     with pytest.raises(BadInput, match="habits of worker 'x' for 'yes'"):
         SimulatedWorker(worker_id="x", habits={"yes": {"yes": 0.5}}, mean_spent_ms=1)
+
+
+def test_manners_are_dealt_out_in_turn_and_must_be_known() -> None:
+    crowd = default_crowd(7, spammer_frac=0.3, seed=1, manners=MANNERS)
+    assert [worker.manner for worker in crowd] == [*MANNERS, *MANNERS[:2]]
+    with pytest.raises(UnknownName, match="no manner of a worker 'rude'"):
+        default_crowd(2, spammer_frac=0.0, seed=1, manners=["rude"])
+    with pytest.raises(BadInput, match="mean_spent_ms=0 of 'x'"):
+        SimulatedWorker(worker_id="x", habits=habits_of(right=0.9), mean_spent_ms=0)
