@@ -161,7 +161,7 @@ def test_the_instructions_come_once_and_again_on_a_question_mark(
     assert question(page).endswith("waving?"), "a key answered behind the help"
     press(page, "Escape")
     assert not page.is_visible("#help")
-    until(page, "true")
+    until(page, "!document.querySelector('video').paused")
     page.wait_for_timeout(600)
     assert fake.prefs["ada"]["guides"] == {"clip": 1}
     page.reload()
@@ -460,15 +460,39 @@ def test_a_new_link_in_the_same_tab_goes_on_where_it_was(page: sync_api.Page, se
     assert page.inner_text("#count") == "1 of 2"
 
 
+def test_somebody_else_signs_in_and_nothing_is_mixed(page: sync_api.Page, service: tuple[str, FakeLabel]) -> None:
+    url, fake = service
+    task = fake.add_task("clip", ["waving", "juggling"])
+    sign_in(page, service)
+    wait_for(page, "ask")
+    press(page, "n")
+    page.click("#worker")
+    assert "1 answer kept on this device" in page.inner_text("#who-text")
+    page.click("#sign-out")
+    wait_for(page, "start")
+    fake.tokens["bob-token"] = "bob"
+    fake.prefs["bob"] = READ
+    fake.tasks[0] = {**task, "task_id": "t9"}
+    page.goto(f"{url}/#token=bob-token")
+    wait_for(page, "ask")
+    assert page.inner_text("#count") == "1 of 2", "bob was given ada's answers"
+    fake.tasks[0] = task
+    page.goto(f"{url}/#token=ada-token")
+    until(page, "document.getElementById('count').textContent === '2 of 2'")
+    assert fake.answers == {}
+
+
 def test_a_busy_and_a_failing_service_are_waited_for(page: sync_api.Page, service: tuple[str, FakeLabel]) -> None:
     _, fake = service
     fake.add_task("clip", ["waving"])
     fake.fail_next("/api/me", 503)
-    fake.fail_next("/api/task", 429, **{"Retry-After": "1"})
+    fake.fail_next("/api/task", 429, **{"Retry-After": "70"})
     sign_in(page, service)
     wait_for(page, "message")
     assert page.inner_text("#message-title") == "No connection"
     until(page, "document.getElementById('message-title').textContent === 'Many people at once'")
+    assert page.inner_text("#message-hint") in ("Looking again in 70 s", "Looking again in 69 s")
+    press(page, "Enter")
     wait_for(page, "ask")
     fake.fail_next("/api/answers", 429, **{"Retry-After": "0"})
     fake.fail_next("/api/answers", 503)
@@ -612,6 +636,17 @@ def test_each_way_of_having_no_task_is_said(page: sync_api.Page, service: tuple[
         assert page.inner_text("#message-title") == title
         assert page.evaluate("document.activeElement.id") == "message-title"
         assert page.is_visible("#message-undo") == (status != "barred")
+    # Told the same again, the page leaves the focus where it is.
+    fake.at_end = "wait"
+    page.reload()
+    wait_for(page, "message")
+    page.focus("#message-again")
+    asked = "performance.getEntriesByName(location.origin + '/api/task').length"
+    before = page.evaluate(asked)
+    page.keyboard.press("Enter")
+    until(page, f"{asked} > {before}")
+    page.wait_for_timeout(100)
+    assert page.evaluate("document.activeElement.id") == "message-again"
 
 
 def test_a_clip_that_does_not_load_can_still_be_answered(page: sync_api.Page, service: tuple[str, FakeLabel]) -> None:

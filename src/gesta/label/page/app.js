@@ -99,6 +99,7 @@ async function signIn() {
   app.gold = me.gold;
   drawWho();
   if (!isSame) {
+    app.work?.close();
     app.tab?.close();
     app.tab = new OneTab(me.worker_id, elsewhere);
     app.prefs = new Prefs(me.worker_id, me.prefs ?? {});
@@ -138,7 +139,7 @@ function askAgain(text) {
 async function signOut() {
   const numUnsent = (app.outbox?.numAnswers ?? 0) + (app.work?.answers.filter((one) => !one.isSent).length ?? 0);
   session.keep(null);
-  app.work?.leave();
+  app.work?.close();
   app.tab?.close();
   Object.assign(app, { me: null, work: null, outbox: null, prefs: null, tab: null });
   for (const id of ["worker", "owner-link", "help-button", "accuracy"]) $(id).hidden = true;
@@ -348,7 +349,9 @@ async function openHelp(tab = "guide") {
   speak("");
   $("keys-list").replaceChildren(keys.list(speak));
   openTab(tab);
-  app.work?.player.video?.pause();
+  const video = app.work?.player.video;
+  app.isPlaying = Boolean(video && !video.paused);
+  video?.pause();
   $("help").showModal();
   $(`tab-${tab}`).focus();
 }
@@ -420,7 +423,10 @@ document.querySelector("[role=tablist]").addEventListener("keydown", (event) => 
   openTab(other);
   $(`tab-${other}`).focus();
 });
-$("help").addEventListener("close", () => app.work?.mounted && app.work.focusQuestion());
+$("help").addEventListener("close", () => {
+  if (app.isPlaying) app.work?.player.play();
+  if (app.work?.mounted) app.work.focusQuestion();
+});
 $("worker").addEventListener("click", () => {
   $("who-title").textContent = app.me.worker_id;
   $("who-text").textContent = `You are signed in on this device. ${unsentText(app.outbox.numAnswers + app.work.answers.filter((one) => !one.isSent).length)}`;

@@ -45,15 +45,20 @@ export function say(text) {
 }
 
 export function message(title, text, { mark = "", again = "", canUndo = false } = {}) {
-  $("message-mark").textContent = mark;
-  $("message-title").textContent = title;
-  $("message-text").textContent = text;
+  // Asked again and told the same: whoever reads it, or stands on a button, is left in peace.
+  const isNew = now.screen !== "message" || $("message-title").textContent !== title || $("message-text").textContent !== text;
+  if (isNew) {
+    $("message-mark").textContent = mark;
+    $("message-title").textContent = title;
+    $("message-text").textContent = text;
+  }
   $("message-hint").textContent = "";
   $("message-again").hidden = !again;
   $("message-again-label").textContent = again;
   $("message-undo").hidden = !canUndo;
   document.title = `${title} · gesta`;
-  show("message");
+  clearTimeout(now.loadingTimer);
+  if (isNew) show("message");
 }
 
 export function drawProgress(numDone, numAll) {

@@ -108,6 +108,14 @@ export class Work {
     this.saveDraft();
   }
 
+  /** Somebody else works here now: nothing of this worker is sent or shown any more. */
+  close() {
+    clearTimeout(this.sendTimer);
+    this.leave();
+    Object.assign(this, { task: null, answers: [], edit: null });
+    this.outbox.stop();
+  }
+
   get left() {
     const answered = new Set(this.answers.map((answer) => answer.slot));
     return this.task ? this.task.items.filter((item) => !answered.has(item.slot)) : [];
