@@ -11,21 +11,26 @@ import asyncio
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 import sqlalchemy as sa
+from tests.postgres import PostgresServer
 
+from gesta.label import desk
 from gesta.label.guards import NO_LIMITS
 from gesta.label.items import build_items
 from gesta.label.recount import ACCEPTED, REJECTED, recount_all
@@ -82,13 +87,24 @@ class ServiceProcess:
     database: str
     num_workers: int
     port: int = field(default_factory=lambda: _free_port())
-    before: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """Where it answers."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """Its process id.
+
+        Raises:
+            RuntimeError: it does not run.
+        """
+        if self._process is None:
+            raise RuntimeError("the service does not run")
+        return self._process.pid
 
     @property
     def log(self) -> Path:
@@ -107,11 +123,11 @@ class ServiceProcess:
         Raises:
             RuntimeError: it ended before, or took too long; the end of its log is in the text.
         """
-        command = [*self.before, sys.executable, "-m", "tests.label_faults", "serve", str(self.work), self.database]
+        command = [sys.executable, "-m", "tests.label_faults", "serve", str(self.work), self.database]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, str(self.port), str(self.num_workers)], cwd=ROOT, stdin=subprocess.PIPE, stderr=log,
-                stdout=log, env={**os.environ, "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"},
+                stdout=log, env={**os.environ, "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", **self.environment},
             )  # fmt: skip
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
@@ -155,7 +171,10 @@ class ServiceProcess:
 
 
 def serve(work: Path, database: str, *, port: int, num_workers: int) -> None:
-    """Run the service until SIGTERM, or until whoever started it is gone."""
+    """Run the service until SIGTERM, or until whoever started it is gone.
+
+    Each commit takes `SLOW_COMMIT_MS` longer, and `MAX_WAITING` requests may queue, where the environment says so.
+    """
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
 
@@ -164,7 +183,11 @@ def serve(work: Path, database: str, *, port: int, num_workers: int) -> None:
         stopped.set()
 
     threading.Thread(target=watch, daemon=True).start()
+    desk.MAX_WAITING = int(os.environ.get("MAX_WAITING", desk.MAX_WAITING))
+    slow_s = float(os.environ.get("SLOW_COMMIT_MS", 0)) / 1000
     with running_server(work, port=port, database=database, rules=RULES, limits=NO_LIMITS) as server:
+        if slow_s:
+            sa.event.listen(server.store.engine, "commit", lambda _connection: time.sleep(slow_s))
         tokens = work / "tokens.json"
         if not tokens.is_file():
             fresh = work / "tokens.json.new"
@@ -337,7 +360,93 @@ def _num_after_verdict(cast: Sequence[tuple[int, str]]) -> int:
     return num
 
 
-# ---- kills -----------------------------------------------------------------------------------------------------------
+# ---- faults ----------------------------------------------------------------------------------------------------------
+
+Fault = Callable[[Crowd], None]
+"""What happens to the service while the crowd works; returns when it is over."""
+
+
+def kill_service(service: ServiceProcess) -> Fault:
+    """kill -9 of the service, and its next start."""
+
+    def fault(_: Crowd) -> None:
+        service.kill9()
+        service.start()
+
+    return fault
+
+
+def kill_database(server: PostgresServer) -> Fault:
+    """kill -9 of every process of the database server, and its next start; the service lives on."""
+
+    def fault(_: Crowd) -> None:
+        server.kill9()
+        server.start()
+
+    return fault
+
+
+def run_out(*, of: Callable[[], None], again: Callable[[], None], timeout_s: float = 60) -> Fault:
+    """Something runs out (`of`), until the crowd was sent away with 503 a few times; then there is enough `again`.
+
+    The fault raises TimeoutError when the crowd is not sent away.
+    """
+
+    def fault(crowd: Crowd) -> None:
+        of()
+        try:
+            wanted = crowd.num_refused + 5
+            deadline = time.monotonic() + timeout_s
+            while crowd.num_refused < wanted:
+                if time.monotonic() > deadline:
+                    raise TimeoutError("the service did not feel it")
+                time.sleep(0.02)
+        finally:
+            again()
+
+    return fault
+
+
+@dataclass(frozen=True, slots=True)
+class SmallDisk:
+    """A disk of a few MiB of its own, that can be filled to the last byte."""
+
+    folder: Path
+
+    def fill(self) -> None:
+        """Leave no room."""
+        with (self.folder / "filler").open("ab", buffering=0) as filler:
+            for size in (1 << 16, 1 << 12, 1):
+                with suppress(OSError):
+                    while True:
+                        filler.write(bytes(size))
+
+    def make_room(self) -> None:
+        """Free what `fill` took."""
+        (self.folder / "filler").unlink()
+
+
+@contextmanager
+def small_disk(*, num_mib: int, owner: str | None = None) -> Iterator[SmallDisk]:
+    """A small disk in memory, mounted for the block.
+
+    Raises:
+        PermissionError: only root may mount, and some machines do not let root either.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="gesta-disk-"))
+    try:
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={num_mib}m", "tmpfs", str(folder)]
+        done = subprocess.run(mount, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise PermissionError(f"cannot mount a small disk: {done.stderr.strip()}")
+        try:
+            if owner is not None:
+                shutil.chown(folder, owner, owner)
+            yield SmallDisk(folder)
+        finally:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
+    finally:
+        folder.rmdir()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -359,7 +468,7 @@ class KillResult:
 
 
 def run_under_kills(
-    service: ServiceProcess, *, num_items: int, faults: Sequence[tuple[str, Callable[[], None]]], seed: int = 0
+    service: ServiceProcess, *, num_items: int, faults: Sequence[tuple[str, Fault]], seed: int = 0
 ) -> KillResult:
     """The crowd works until all is done, while `faults` (name, what happens) strike one after the other.
 
@@ -378,7 +487,7 @@ def run_under_kills(
             while crowd.num_acknowledged < at_least * number / (len(faults) + 1):
                 await asyncio.sleep(0.005)
             await asyncio.sleep(rng.uniform(0, 0.05))
-            await asyncio.to_thread(fault)
+            await asyncio.to_thread(fault, crowd)
             struck[name] += 1
 
     async def both() -> None:

@@ -73,11 +73,15 @@ class PostgresServer:
         """The SQLAlchemy URL of one database."""
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{database}"
 
-    def make_database(self) -> str:
-        """The URL of a fresh, empty database."""
+    def make_database(self, *, folder: Path | None = None) -> str:
+        """The URL of a fresh, empty database; its tables are in `folder`, which is empty and the server's own."""
         self._num_made += 1
         name = f"gesta_{os.getpid()}_{self._num_made}"
-        self._run_sql(f"CREATE DATABASE {name} TEMPLATE template0")
+        if folder is None:
+            self._run_sql(f"CREATE DATABASE {name} TEMPLATE template0")
+        else:
+            self._run_sql(f"CREATE TABLESPACE {name} LOCATION '{folder}'")
+            self._run_sql(f"CREATE DATABASE {name} TEMPLATE template0 TABLESPACE {name}")
         return self.url_of(name)
 
     def drop_database(self, url: str) -> None:
