@@ -475,7 +475,10 @@ class Book:
                 num_votes=0, num_gold=0, num_gold_right=0,
             )  # fmt: skip
             self.workers[row.seq] = known
-            self.by_name[row.worker_id] = known
+        if known.worker_id != row.worker_id and self.by_name.get(known.worker_id) is known:
+            del self.by_name[known.worker_id]
+        known.worker_id = row.worker_id
+        self.by_name[row.worker_id] = known
         if known.token_sha256 is not None and known.token_sha256 != row.token_sha256:
             self.by_token.pop(known.token_sha256, None)
         known.role, known.state, known.is_held_by_owner = row.role, row.state, row.is_held_by_owner

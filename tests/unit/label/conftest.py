@@ -39,33 +39,45 @@ def box_at(clip_id: str, *, person_id: int, timestamp_us: int = 1_500_000, x1: f
     )  # fmt: skip
 
 
+def make_work(
+    work: Path, *, num_clips: int = 6, num_classes: int = 3, classes_per_clip: int = 1, num_persons: int = 0
+) -> Path:
+    """A work folder with its items: clips c00, c01 …, each asked for `classes_per_clip` of the classes 1, 2 …"""
+    ids = [f"c{number:02d}" for number in range(num_clips)]
+    asked = [(c, 1 + (i + k) % num_classes) for i, c in enumerate(ids) for k in range(classes_per_clip)]
+    write(work, "videos", [video(f"v{c}", path=f"v{c}.mp4") for c in ids])
+    write(work, "clips", [Clip(clip_id=c, video_id=f"v{c}", start_us=0, end_us=4_000_000) for c in ids])
+    write(
+        work,
+        "candidates",
+        [Candidate(clip_id=c, class_id=k, source="title", query="", score=1.0) for c, k in asked],
+    )
+    names = [LabelClass(class_id=k, name=f"action {k}") for k in range(1, num_classes + 1)]
+    write(work, "label_map", names)
+    if num_persons:
+        frames = [
+            ClipKeyFrame(clip_id=c, video_id=f"v{c}", timestamp_us=1_500_000, score=0.9, num_boxes=num_persons)
+            for c in ids
+        ]
+        write(work, "key_frames", frames)
+        write(work, "tracks", [box_at(c, person_id=p) for c in ids for p in range(num_persons)])
+    build_items(work)
+    return work
+
+
 @pytest.fixture
 def work_folder(tmp_path: Path) -> WorkFolder:
-    """Makes a work folder with its items: clips c00, c01 …, each asked for `classes_per_clip` of the classes 1, 2 …"""
+    """Makes a work folder, as `make_work`, under a name."""
 
     def make(
         *, num_clips: int = 6, num_classes: int = 3, classes_per_clip: int = 1, num_persons: int = 0, name: str = "work"
     ) -> Path:
-        work = tmp_path / name
-        ids = [f"c{number:02d}" for number in range(num_clips)]
-        asked = [(c, 1 + (i + k) % num_classes) for i, c in enumerate(ids) for k in range(classes_per_clip)]
-        write(work, "videos", [video(f"v{c}", path=f"v{c}.mp4") for c in ids])
-        write(work, "clips", [Clip(clip_id=c, video_id=f"v{c}", start_us=0, end_us=4_000_000) for c in ids])
-        write(
-            work,
-            "candidates",
-            [Candidate(clip_id=c, class_id=k, source="title", query="", score=1.0) for c, k in asked],
+        return make_work(
+            tmp_path / name,
+            num_clips=num_clips,
+            num_classes=num_classes,
+            classes_per_clip=classes_per_clip,
+            num_persons=num_persons,
         )
-        names = [LabelClass(class_id=k, name=f"action {k}") for k in range(1, num_classes + 1)]
-        write(work, "label_map", names)
-        if num_persons:
-            frames = [
-                ClipKeyFrame(clip_id=c, video_id=f"v{c}", timestamp_us=1_500_000, score=0.9, num_boxes=num_persons)
-                for c in ids
-            ]
-            write(work, "key_frames", frames)
-            write(work, "tracks", [box_at(c, person_id=p) for c in ids for p in range(num_persons)])
-        build_items(work)
-        return work
 
     return make
