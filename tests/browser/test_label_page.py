@@ -340,3 +340,36 @@ def test_gold_looks_like_everything_else_and_low_accuracy_is_told(page: sync_api
         assert "is-low" in str(page.get_attribute("#accuracy", "class"))
         press(page, "Enter")
         wait_for(page, "message")
+
+
+def test_a_changed_key_follows_the_worker_to_a_phone(
+    page: sync_api.Page, browser: sync_api.Browser, work: Path
+) -> None:
+    with serving(work) as server:
+        token = sign_in(page, server)
+        wait_for(page, "ask")
+        press(page, "?")
+        page.click("#tab-keys")
+        page.click("[data-change=no]")
+        page.keyboard.press("x")
+        press(page, "Escape", "x")
+        assert page.inner_text("#count") == "2 of 3"
+        page.wait_for_timeout(600)
+        with api(server, token) as client:
+            assert client.get("/api/me").json()["prefs"]["keys"] == {"clip": {"no": "x"}}
+        page.close()
+        phone = browser.new_context(viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)
+        small = phone.new_page()
+        small.goto(f"{server.url}/#token={token}")
+        wait_for(small, "ask")
+        until(small, PLAYS)
+        assert small.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
+        # On the phone the task begins anew: the first answer was on the other device's draft only.
+        for _ in range(3):
+            small.wait_for_timeout(160)
+            small.tap("[data-action=unsure]")
+        wait_for(small, "review")
+        small.tap("#send")
+        wait_for(small, "message")
+        assert [row[2] for row in cast(server)] == ["unsure"] * 3
+        phone.close()
