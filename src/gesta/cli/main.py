@@ -23,7 +23,8 @@ OTHERS = ("run", "demo", "world", "train-detector", "tables", "lint", "convert",
 
 EXTRA_OF = {
     "av": "video", "cv2": "video", "onnxruntime": "detect", "fastapi": "label", "uvicorn": "label",
-    "starlette": "label", "sqlalchemy": "label", "httpx": "label", "torch": "train", "torchvision": "train",
+    "starlette": "label", "sqlalchemy": "label", "httpx": "label", "alembic": "label", "psycopg": "label",
+    "orjson": "label", "torch": "train", "torchvision": "train",
     "ray": "cluster", "jinja2": "report", "PIL": "report", "matplotlib": "stats", "mlcroissant": "croissant",
 }  # fmt: skip
 """Which extra brings a module, for the message when it is not there."""
