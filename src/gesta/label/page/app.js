@@ -283,12 +283,9 @@ function received({ results = [], gold }, _batch) {
 function lost(error, wait_s) {
   const what = error.isBusy ? "The service is busy" : "No connection";
   banner(`${what}. Your answers are kept on this device; trying again in ${Math.ceil(wait_s)} s.`);
-  if (["loading", "review", "message"].includes(screen()) || screen() === "ask") {
-    if (!app.work?.task || screen() !== "ask") {
-      message(error.isBusy ? "Many people at once" : "No connection", unsentText(app.outbox.numAnswers), { mark: "⌁", again: "Try now" });
-      app.onEnter = () => app.outbox.wake?.();
-    }
-  }
+  if (screen() === "ask" && app.work.task) return; // answering goes on
+  message(error.isBusy ? "Many people at once" : "No connection", unsentText(app.outbox.numAnswers), { mark: "⌁", again: "Try now" });
+  app.onEnter = () => app.outbox.wake?.();
 }
 
 function recovered() {

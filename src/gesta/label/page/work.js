@@ -76,9 +76,7 @@ export class Work {
     this.undone = (isSame && draft.undone) || {};
     this.edit = null;
     await moduleOf(task.kind);
-    clearTimeout(this.sendTimer);
-    const left_s = (task.expires_in_s ?? 0) - SEND_BEFORE_END_S;
-    if (left_s > 0 && left_s < 2 ** 31 / 1000) this.sendTimer = setTimeout(() => this.sendPart(), left_s * 1000);
+    this.setSendTimer();
     if (isSame && this.answers.length) toast("Welcome back. You are where you left off.");
     this.ask();
   }
@@ -89,7 +87,15 @@ export class Work {
     $("kept").textContent = this.hasUnsent || Object.keys(half).length ? "Kept on this device" : "";
   }
 
+  setSendTimer() {
+    clearTimeout(this.sendTimer);
+    const left_s = (this.task.expires_in_s ?? 0) - SEND_BEFORE_END_S;
+    if (left_s > 0 && left_s < 2 ** 31 / 1000) this.sendTimer = setTimeout(() => this.sendPart(), left_s * 1000);
+  }
+
+  /** Send what there is of the task; the service gives it as much time again. */
   sendPart() {
+    if (this.task) this.setSendTimer();
     const part = this.answers.filter((answer) => !answer.isSent);
     if (!this.task || !part.length) return;
     this.outbox.add(this.task.task_id, part.map(sentOf));
