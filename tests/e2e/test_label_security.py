@@ -497,3 +497,76 @@ def test_no_secret_is_ever_logged(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     logged = "\n".join(f"{record.getMessage()} {record.exc_text}" for record in caplog.records)
     for secret in secrets:
         assert secret not in logged
+
+
+# ---- odd bytes -------------------------------------------------------------------------------------------------------
+
+ODD = {
+    "nul": '"a\\u0000bcdefgh"',
+    "half a pair": '"\\ud800abcdefgh"',
+    "huge": "9" * 400,
+    "large": str(2**63),
+    "nan": "NaN",
+    "infinite": "-Infinity",
+    "deep": "[" * 700 + "]" * 700,
+    "deep object": '{"a":' * 300 + "1" + "}" * 300,
+    "odd key": '{"\\u0000":1,"\\ud800":2}',
+    "null": "null",
+    "empty": '""',
+    "long": '"' + "x" * 20_000 + '"',
+}
+"""JSON texts, one of which is put in the place of every value in turn."""
+
+
+def _leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inner:
+        yield from _leaves(one, (*path, key))
+
+
+def _with(value: Any, path: tuple[Any, ...], put: Any) -> Any:
+    if not path:
+        return put
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = _with(copy[path[0]], path[1:], put)
+    return copy
+
+
+def _odd_bodies(body: Any) -> Iterator[str]:
+    for path in _leaves(body):
+        for text in ODD.values():
+            yield json.dumps(_with(body, path, "@@")).replace('"@@"', text)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_no_byte_takes_the_service_down(tmp_path: Path, request: pytest.FixtureRequest, kind: str) -> None:
+    """One request that the database refuses would fail with everybody's answers in the same transaction."""
+    url = str(request.getfixturevalue("postgres_url")) if kind == "postgresql" else None
+    work = make_work(tmp_path)
+    with running_server(work, limits=NO_LIMITS, database=url) as server, client_of(server.url) as client:
+        ann, owner = (
+            Person(client, server.token_of(name, role=role)) for name, role in (("ann", "worker"), ("o", "owner"))
+        )
+        task = ann.task()["task"]
+        detailed = {**_ANSWER, "answer": "no", "detail": {"suggestion": "s", "more": [1]}, "spent_ms": 1}
+        bodies = {key: (path, body) for key, (_, path, body) in MATRIX.items() if body is not None}
+        bodies["POST", "/api/answers"] = (
+            "/api/answers", {"task_id": task["task_id"], "idempotency_key": _KEY, "answers": [detailed]},
+        )  # fmt: skip
+        bodies["PUT", "/api/me/prefs"] = ("/api/me/prefs", {"prefs": {"a": 1}})
+        routes = routes_of(server)
+        for (method, route), (path, body) in bodies.items():
+            if (method, route) not in routes:
+                continue
+            who = ann if "/owner/" not in route else owner
+            for text in _odd_bodies(body):
+                headers = {"Content-Type": "application/json", "If-Match": '"0"'}
+                response = who.call(method, path, raw=text, headers=headers)
+                assert response.status_code < 500, (method, path, text[:300], response.text)
+            for part in ("%00", "a%00b", "%ff", "9" * 30, "%ed%a0%80"):
+                odd = re.sub(r"/(0{8,}|0|1|999|victim|0000)(?=/|$)", f"/{part}", path)
+                response = who.call(method, odd, body, headers={"If-Match": '"0"'})
+                assert response.status_code < 500, (method, odd, response.text)
+        assert server.service.desk.health.num_failures == 0
+        assert ann.task()["status"] == "task"

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from gesta.label.book import LiveTask
 from gesta.schema import BadInput, GestaError
 
@@ -47,6 +49,12 @@ class Answer:
     def __post_init__(self) -> None:
         if not 0 <= self.spent_ms < 10**12:
             raise BadInput(f"spent_ms={self.spent_ms} is no time spent", mend="Want 0 or more")
+        if self.detail is not None:
+            try:
+                orjson.dumps(self.detail)
+            except TypeError as error:
+                # The desk writes it as JSON: what cannot be written there would fail with everybody's answers.
+                raise BadInput(f"the detail cannot be kept ({error})", mend="Want plain numbers and text") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -48,6 +49,7 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
 }
 MAX_MESSAGE_CHARACTERS = 500
+MAX_JSON_DEPTH = 32
 _JSON_METHODS = ("POST", "PUT", "PATCH")
 _RETRY_SOON = {"Retry-After": "2"}
 
@@ -387,16 +389,26 @@ def json_text(value: object, *, what: str, max_characters: int) -> str:
     """The value as JSON, fit for the database and for sending back.
 
     Raises:
-        BadInput: it is too long, or holds a number or a character that JSON or UTF-8 has no place for.
+        BadInput: it is too long, nested deeper than `MAX_JSON_DEPTH`, or holds a number or a character that JSON,
+            UTF-8 or 64 bits have no place for.
     """
     try:
         text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-        json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
+        orjson.dumps(value)
+        is_deep = _is_deeper(value, MAX_JSON_DEPTH)
+    except (ValueError, TypeError, RecursionError) as error:
         raise BadInput(f"{what} cannot be kept", mend="Want finite numbers and whole characters") from error
-    if len(text) > max_characters:
-        raise BadInput(f"{what} of {len(text)} characters", mend=f"Want {max_characters} at most")
+    if len(text) > max_characters or is_deep:
+        raise BadInput(
+            f"{what} of {len(text)} characters",
+            mend=f"Want {max_characters} at most, nested {MAX_JSON_DEPTH} deep at most",
+        )
     return text
+
+
+def _is_deeper(value: object, depth: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return depth < 0 or any(_is_deeper(one, depth - 1) for one in inner)
 
 
 def add_guards(

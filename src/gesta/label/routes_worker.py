@@ -36,6 +36,10 @@ _MESSAGES = {
 Anybody = Annotated[WorkerHere, Depends(require("worker", "reviewer", "owner"))]
 
 
+TaskId = Annotated[str, Field(min_length=1, max_length=32, pattern="^[0-9A-Za-z]*$")]
+"""A NUL among them would not be one answer's trouble: PostgreSQL refuses the statement, and the whole batch with it."""
+
+
 class GoldNow(BaseModel):
     """The share of known answers that the worker had right, and whether that is low."""
 
@@ -76,8 +80,8 @@ class AnswerBody(BaseModel):
 class AnswersBody(BaseModel):
     """Answers to questions of one task; `idempotency_key` is new for each send and the same for its repeats."""
 
-    task_id: str = Field(min_length=1, max_length=32)
-    idempotency_key: str = Field(min_length=8, max_length=64)
+    task_id: TaskId
+    idempotency_key: str = Field(min_length=8, max_length=64, pattern=r"^[ -~]*$")
     answers: list[AnswerBody] = Field(min_length=1, max_length=200)
 
 
@@ -117,7 +121,7 @@ class Etag(BaseModel):
 class TaskBody(BaseModel):
     """Which task."""
 
-    task_id: str = Field(min_length=1, max_length=32)
+    task_id: TaskId
 
 
 class Returned(BaseModel):
@@ -182,7 +186,7 @@ def _add_edit_routes(app: FastAPI) -> None:
     )
     async def revise(
         request: Request,
-        task_id: str,
+        task_id: TaskId,
         slot: int,
         body: AnswerBody,
         who: Anybody,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -362,7 +363,10 @@ def test_an_address_is_one_client_or_a_household() -> None:
         ([float("inf")], "it cannot be kept"),
         ({"a": "\ud800"}, "it cannot be kept"),
         ({"\udfff": 1}, "it cannot be kept"),
-        ("x" * 50, "it of 52 characters. Want 20 at most"),
+        (2**64, "it cannot be kept"),
+        ("x" * 50, r"it of 52 characters\. Want 20 at most"),
+        (json.loads("[" * 34 + "]" * 34), "nested 32 deep at most"),
+        (json.loads("[" * 900 + "]" * 900), "it cannot be kept"),
     ],
 )
 def test_json_that_cannot_be_sent_back_is_not_kept(value: object, text: str) -> None:
