@@ -74,7 +74,6 @@ class BoardCache:
     store: Store
     rules: Rules
     now_us: Callable[[], int]
-    health: Callable[[], dict[str, Any]] = dict
     clock_s: Callable[[], float] = time.monotonic
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _digest: VoteDigest = field(default_factory=VoteDigest)
@@ -90,15 +89,15 @@ class BoardCache:
         return planned_rule(self.rules)
 
     def board(self) -> Seen:
-        """The board: totals, kinds, classes and their gates, gold, pace, forecast, money, health."""
+        """The board: totals, kinds, classes and their gates, gold, pace, forecast, money."""
         with self._lock:
             with self.store.reading() as db:
                 self._notice(db)
                 if not self._board.is_fresh(self.clock_s()):
                     counted = self._counts(db)
-                    self._keep(self._board, lambda: self._overview(db, counted))
-            found: dict[str, Any] = self._board.value
-        return seen({**found, "health": self.health()})
+                    self._keep(self._board, lambda: seen(self._overview(db, counted)))
+            found: Seen = self._board.value
+        return found
 
     def workers(self) -> Seen:
         """The table of workers."""

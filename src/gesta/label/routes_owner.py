@@ -63,7 +63,17 @@ class BoardReply(BaseModel):
     forecast: Row
     covers: Row
     money: Row | None
-    health: Row
+
+
+class HealthReply(BaseModel):
+    """How the one thread that writes is doing: requests in its queue, batches so far, how long the last one took."""
+
+    num_waiting: int
+    num_batches: int
+    num_requests: int
+    num_failures: int
+    last_batch_ms: float
+    is_down: bool
 
 
 class GateReply(BaseModel):
@@ -143,12 +153,7 @@ def cache_of(request: Request) -> BoardCache:
     state, service = request.app.state, _service(request)
     cache: BoardCache | None = getattr(state, "board_cache", None)
     if cache is None or cache.store is not service.store:
-        cache = BoardCache(
-            store=service.store,
-            rules=service.rules,
-            now_us=service.now_us,
-            health=lambda: asdict(service.desk.health),
-        )
+        cache = BoardCache(store=service.store, rules=service.rules, now_us=service.now_us)
         state.board_cache = cache
     return cache
 
@@ -162,6 +167,11 @@ def _add_reading(app: FastAPI) -> None:
     def board(request: Request, if_none_match: Annotated[str | None, Header()] = None) -> Response:
         """The campaign at a glance: funnel, agreement, gold, pace, cost, forecast; 304 when it is as it was."""
         return _answer(cache_of(request).board(), if_none_match)
+
+    @app.get("/api/owner/health", responses=_READ, tags=tags, dependencies=[Depends(_READERS)])
+    def health(request: Request) -> HealthReply:
+        """How the service is doing now; not part of the board, which would then never stay the same."""
+        return HealthReply(**asdict(_service(request).desk.health))
 
     @app.get(
         "/api/owner/board/workers",

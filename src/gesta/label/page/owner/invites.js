@@ -53,7 +53,7 @@ function maker(ctx) {
     }, "The invite is made.");
     if (!made) return;
     note.value = "";
-    await showLink("The invite's link", `${location.origin}/#invite=${made.code}`);
+    await showLink("The invite's link", `${location.origin}/join#${made.code}`);
   } },
   el("h2", { text: "Make an invite" }),
   el("div", { class: "fields-row" }, field("Role", role), field("People at most", uses), field("Ends after", days), field("Note", note)),

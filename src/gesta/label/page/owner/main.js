@@ -22,7 +22,7 @@ const live = document.getElementById("live");
 const liveText = document.getElementById("live-text");
 const banner = document.getElementById("banner");
 
-const state = { me: null, board: null, part: "", shown: null, timer: 0, failures: 0, isDown: false, isAsking: false };
+const state = { me: null, board: null, health: {}, part: "", shown: null, timer: 0, failures: 0, isDown: false, isAsking: false };
 
 /** What a part may use. `go` opens another part with a filter; `did` runs an action, says so, and looks again. */
 const ctx = {
@@ -144,7 +144,7 @@ async function look() {
   state.isAsking = true;
   try {
     const before = state.board;
-    state.board = await get("/api/owner/board");
+    [state.board, state.health] = await Promise.all([get("/api/owner/board"), get("/api/owner/health")]);
     const changed = await state.shown?.look?.();
     state.failures = 0;
     state.waiting ||= state.board !== before || Boolean(changed);
@@ -178,7 +178,7 @@ function draw() {
 }
 
 function drawState() {
-  const health = state.board.health ?? {};
+  const { health } = state;
   const isDown = health.is_down === true;
   live.dataset.state = isDown ? "bad" : "on";
   liveText.textContent = `Live, ${clock(Date.now() * 1000, { withDay: false })}`;

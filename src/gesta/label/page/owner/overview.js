@@ -52,7 +52,7 @@ function tiles({ totals, kinds, gold, forecast, money: cost, gates }) {
   const byGate = gates.filter((row) => row.state === "paused" && row.state_by === "gate").length;
   return el("div", { class: "tiles" },
     tile("Decided", asked ? percent(decided / asked) : "–", `${exact(decided)} of ${exact(asked)} questions`, { frac: asked ? decided / asked : 0 }),
-    tile("Answers", number(totals.num_cast), forecast.rate_per_hour ? `${number(forecast.rate_per_hour)} an hour now` : "none in the last hour"),
+    tile("Answers", number(totals.num_cast), forecast.rate_per_hour ? `${number(forecast.rate_per_hour)} an hour now` : totals.num_at_work ? "no pace to tell yet" : "none in the last hour"),
     tile("At work", exact(totals.num_at_work), `people in the last 15 min · ${seconds(totals.median_spent_ms)} an answer`),
     tile("Accepted", percent(totals.accepted_frac), "of the decided questions"),
     tile("Agreement", percent(clips?.agreement), clips?.alpha === null || clips?.alpha === undefined ? "of pairs of answers" : `of pairs · Krippendorff's α ${clips.alpha.toFixed(2)}`),
@@ -65,7 +65,7 @@ function tiles({ totals, kinds, gold, forecast, money: cost, gates }) {
 
 function timeLeft({ num_answers, num_answers_held, hours: left }, decided) {
   const held = num_answers_held ? `about ${number(num_answers_held)} answers wait in paused classes` : "";
-  if (num_answers) return tile("Time left", hours(left), `at this pace · about ${number(num_answers)} more answers`);
+  if (num_answers) return tile("Time left", hours(left), `${left === null ? "" : "at this pace · "}about ${number(num_answers)} more answers`);
   return held ? tile("Time left", "held", held, { tone: "is-low", href: "#classes" }) : tile("Time left", decided ? "done" : "–", "nothing is left to ask");
 }
 

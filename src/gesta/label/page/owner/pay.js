@@ -41,7 +41,7 @@ function drawn(report) {
     return row[key] || "";
   };
   return [
-    el("p", { text: `${money(Number(rule.amount), rule.currency)} for each ${rule.per}. Earned ${sum("earned")}, withheld ${sum("withheld")}, owed ${sum("owed")}.` }),
+    el("p", { text: `${rule.amount} ${rule.currency} for each ${rule.per}. Earned ${sum("earned")}, withheld ${sum("withheld")}, owed ${sum("owed")}.` }),
     el("div", { class: "scroll" }, el("table", { class: "pay" }, el("caption", { class: "unseen", text: "Pay by worker" }),
       el("thead", {}, el("tr", {}, columns.map(([text]) => el("th", { scope: "col", text })))),
       el("tbody", {}, rows.map((row) => el("tr", {}, columns.map(([text, key]) => el(key === "worker_id" ? "th" : "td", { scope: key === "worker_id" ? "row" : null, data: { name: text }, text: shown(row, key) }))))))),
