@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import socket
 import threading
 import time
@@ -13,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,13 +23,18 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-import gesta
+from gesta.label.app import PAGE
+from gesta.label.items import build_items
+from gesta.label.rules import Rules
+from gesta.label.server import RunningServer, running_server
+from gesta.label.sql_tables import items, votes
+from gesta.schema import Candidate, Clip, ClipLabel, Duplicate, LabelClass, Video
+from gesta.tables import frame_of, made_by, table_path, write_table
 from gesta.video import write_video
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
 
-PAGE = Path(gesta.__file__).parent / "label" / "page"
 HERE = Path(__file__).parent
 CSP = "default-src 'none'; script-src 'self'; style-src 'self'; media-src 'self'; connect-src 'self'"
 ARGS = (
@@ -303,3 +311,90 @@ def test_an_answer_that_is_edited_begins_as_it_was(ask: Ask, question: dict[str,
     page = ask({**question, "previous": {"answer": "done", "detail": detail}})
     page.keyboard.press("Enter")
     assert _results(page) == [{"answer": "done", "detail": detail}]
+
+
+# ---- on the real service -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def service(tmp_path: Path, clips: Path) -> Iterator[RunningServer]:
+    """Six clips of one action, three of them alike: a cluster to review, and a class to clean up."""
+    ids = [f"c{number}" for number in range(6)]
+    for number, c in enumerate(ids):
+        shutil.copy(clips / f"{number}.mp4", tmp_path / f"v{c}.mp4")
+    tables: dict[str, list[Any]] = {
+        "videos": [
+            Video(
+                video_id=f"v{c}", path=f"v{c}.mp4", sha256=c[-1] * 64, size_bytes=1, container="mp4", codec="h264",
+                width_px=160, height_px=120, rotation_deg=0, fps_num=25, fps_den=1, is_vfr=False, num_frames=50,
+                start_us=0, duration_us=2_000_000, has_audio=False,
+            )
+            for c in ids
+        ],
+        "clips": [Clip(clip_id=c, video_id=f"v{c}", start_us=0, end_us=2_000_000) for c in ids],
+        "candidates": [Candidate(clip_id=c, class_id=1, source="title", query="", score=1.0) for c in ids],
+        "label_map": [LabelClass(class_id=1, name="juggling balls")],
+        "duplicates": [
+            Duplicate(clip_id_a=a, clip_id_b=b, cosine=cosine, num_inliers=9, cluster=0, kept_clip_id="c0")
+            for a, b, cosine in (("c0", "c1", 0.97), ("c1", "c2", 0.93))
+        ],
+        "clip_labels": [
+            ClipLabel(
+                clip_id=c, class_id=1, verdict="accepted", num_yes=3, num_no=number % 3, num_unsure=0, num_broken=0
+            )
+            for number, c in enumerate(ids)
+        ],
+    }  # fmt: skip
+    for table, rows in tables.items():
+        provenance = made_by("test", arguments={}, inputs={})
+        write_table(table_path(tmp_path, table), table, frame_of(table, rows), made_by=provenance)
+    build_items(tmp_path, kinds=("cluster", "class"))
+    with running_server(tmp_path, seed=1, rules=Rules(kinds=("cluster", "class"))) as running:
+        yield running
+
+
+_FIRST_PIXELS = """[...document.querySelectorAll("video")].filter((video) => video.videoWidth).map((video) => {
+  const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
+  const context = canvas.getContext("2d");
+  context.drawImage(video, 0, 0, 8, 8, 0, 0, 1, 1);
+  return context.getImageData(0, 0, 1, 1).data.join();
+})"""
+
+
+def test_a_reviewer_reviews_by_keyboard_with_a_reload_and_an_undo(service: RunningServer, chromium: str) -> None:
+    problems: list[str] = []
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(ARGS))
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        page.goto(f"{service.url}/#token={service.token_of('rita', role='reviewer')}")
+        for grid in (".cluster-grid", ".class-grid"):
+            page.wait_for_selector("#screen-guide:not([hidden])")
+            for _ in range(2):
+                page.wait_for_timeout(200)
+                page.keyboard.press("Enter")
+            page.wait_for_selector(grid)
+            _until(page, "[...document.querySelectorAll('video')].some((v) => v.currentTime > 0.3 && !v.paused)")
+            page.wait_for_timeout(200)
+            page.keyboard.press("2" if grid == ".cluster-grid" else "x")
+            page.keyboard.press("ArrowRight")
+            page.keyboard.press(" ")
+            page.keyboard.press("z")
+            page.reload()
+            page.wait_for_selector(grid)
+            _until(page, "[...document.querySelectorAll('video')].some((v) => v.currentTime > 0.3 && !v.paused)")
+            assert len(set(page.evaluate(_FIRST_PIXELS))) >= 3, "one clip is shown for several"
+            pressed = _pressed(page, f"{grid} button")
+            assert pressed == ([1] if grid == ".cluster-grid" else [0]), "the reload or the undo lost the choice"
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            page.wait_for_timeout(200)
+            page.keyboard.press("Enter")
+        page.wait_for_selector("#screen-message:not([hidden])")
+        browser.close()
+    assert problems == []
+    with service.store.reading() as db:
+        query = sa.select(items.c.kind, votes.c.answer, votes.c.detail).join(items, items.c.seq == votes.c.seq)
+        found = {row.kind: (row.answer, json.loads(row.detail)) for row in db.execute(query)}
+    assert found == {"cluster": ("done", {"keep": [1]}), "class": ("done", {"remove": [0]})}
