@@ -139,6 +139,26 @@ def test_a_token_in_the_address_is_taken_over_and_taken_out(
     until(page, "document.getElementById('start-problem').textContent.includes('no longer valid')")
 
 
+def test_an_invitation_where_somebody_is_signed_in_asks_which(
+    page: sync_api.Page, service: tuple[str, FakeLabel]
+) -> None:
+    url, fake = service
+    sign_in(page, service)
+    wait_for(page, "message")
+    page.goto(f"{url}/join#come-in")
+    until(page, "document.getElementById('message-title').textContent === 'You are signed in as ada'")
+    press(page, "Enter")
+    until(page, "document.getElementById('message-title').textContent === 'All done'")
+    assert page.evaluate("location.pathname + location.hash") == "/"
+    page.goto(f"{url}/join#come-in")
+    page.click("#message-other")
+    wait_for(page, "start")
+    page.fill("#start-name", "bob")
+    press(page, "Enter")
+    until(page, "document.getElementById('worker').textContent === 'bob'")
+    assert set(fake.tokens.values()) == {"ada", "bob"}
+
+
 def test_the_instructions_come_once_and_again_on_a_question_mark(
     page: sync_api.Page, service: tuple[str, FakeLabel]
 ) -> None:

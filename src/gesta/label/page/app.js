@@ -39,10 +39,26 @@ function takeTokenFromAddress() {
 
 async function start() {
   clearTimeout(app.wakeTimer);
-  takeTokenFromAddress();
-  const invite = location.pathname === "/join" ? readLink(`join${location.hash}`).invite : null;
-  if (invite || !session.now?.token) return askName(invite);
+  const isNew = takeTokenFromAddress();
+  if (!session.now?.token) return askName(inviteInAddress());
+  if (inviteInAddress() && !isNew) return askWhich();
   await signIn();
+}
+
+function inviteInAddress() {
+  return location.pathname === "/join" ? readLink(`join${location.hash}`).invite ?? null : null;
+}
+
+/** An invitation in a browser where somebody is signed in: a bookmark of the same worker, or somebody new. */
+function askWhich() {
+  const name = session.now.worker_id ?? "before";
+  message(`You are signed in as ${name}`, "This link is an invitation. Go on as you are, or use it to come in under a new name.",
+    { mark: "?", again: `Go on as ${name}`, other: "Use the invitation" });
+  app.onEnter = () => {
+    history.replaceState(null, "", "/");
+    return signIn();
+  };
+  app.onOther = signOut;
 }
 
 function askName(invite = null, problem = "") {
@@ -144,7 +160,7 @@ async function signOut() {
   Object.assign(app, { me: null, work: null, outbox: null, prefs: null, tab: null });
   for (const id of ["worker", "owner-link", "help-button", "accuracy"]) $(id).hidden = true;
   pool.hold([]);
-  askName(null, numUnsent ? "You are signed out. Your unsent answers wait on this device for your return." : "");
+  askName(inviteInAddress(), numUnsent ? "You are signed out. Your unsent answers wait on this device for your return." : "");
 }
 
 function elsewhere() {
@@ -326,6 +342,7 @@ window.addEventListener("beforeunload", (event) => {
 });
 window.addEventListener("hashchange", () => {
   if (takeTokenFromAddress()) signIn();
+  else if (inviteInAddress()) start();
 });
 window.addEventListener("storage", (event) => {
   // Signed out, or signed in as somebody else, in another tab.
@@ -407,6 +424,7 @@ $("undo").addEventListener("click", undo);
 $("review-undo").addEventListener("click", undo);
 $("message-undo").addEventListener("click", undo);
 $("message-again").addEventListener("click", () => app.onEnter?.());
+$("message-other").addEventListener("click", () => app.onOther?.());
 $("low-go").addEventListener("click", () => app.onEnter?.());
 $("low-guide").addEventListener("click", () => openHelp());
 $("guide-next").addEventListener("click", () => app.guide.next());

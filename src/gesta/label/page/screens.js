@@ -44,7 +44,7 @@ export function say(text) {
   setTimeout(() => ($("live").textContent = text), 50);
 }
 
-export function message(title, text, { mark = "", again = "", canUndo = false } = {}) {
+export function message(title, text, { mark = "", again = "", other = "", canUndo = false } = {}) {
   // Asked again and told the same: whoever reads it, or stands on a button, is left in peace.
   const isNew = now.screen !== "message" || $("message-title").textContent !== title || $("message-text").textContent !== text;
   if (isNew) {
@@ -55,6 +55,8 @@ export function message(title, text, { mark = "", again = "", canUndo = false } 
   $("message-hint").textContent = "";
   $("message-again").hidden = !again;
   $("message-again-label").textContent = again;
+  $("message-other").hidden = !other;
+  $("message-other").textContent = other;
   $("message-undo").hidden = !canUndo;
   document.title = `${title} · gesta`;
   clearTimeout(now.loadingTimer);
