@@ -26,7 +26,7 @@ from gesta.label.clerk import Clerk
 from gesta.label.rules import Rules
 from gesta.label.store import Store
 from gesta.label.writes import Writes
-from gesta.schema import GestaError
+from gesta.schema import GestaError, Refused
 
 MAX_BATCH = 256
 MAX_WAITING = 20_000
@@ -34,6 +34,8 @@ MAX_WAITING = 20_000
 
 RETRY_S = 0.5
 """Pause between attempts to reach a database that is down. Source: ours."""
+
+_SOON = "Send them again soon; nothing is lost"
 
 _log = logging.getLogger("gesta.label")
 _T = TypeVar("_T")
@@ -68,12 +70,16 @@ class _TurnedDown(Exception):
 
 @dataclass(slots=True)
 class Desk:
-    """The queue before the database's one writer; `start` it, `stop` it."""
+    """The queue before the database's one writer; `start` it, `stop` it.
+
+    `renew_lock` is called before a database that was down is read anew: the lock on it may have gone down with it.
+    """
 
     store: Store
     rules: Rules
     now_us: Callable[[], int]
     rng: random.Random
+    renew_lock: Callable[[], None] | None = None
     clerk: Clerk = field(init=False)
     health: Health = field(default_factory=Health)
     _queue: queue.SimpleQueue[_Request | None] = field(default_factory=queue.SimpleQueue)
@@ -233,14 +239,18 @@ class Desk:
             self._commit(batch)
         except _TurnedDown:
             pass
-        except sa.exc.DBAPIError as error:
-            _log.error("the label database did not take a batch of %d: %s", len(batch), error.orig)
-            down = StoreDown("The label database does not take answers just now", mend="Send them again soon")
-            self._start_over(batch, down)
-        except Exception as error:  # noqa: BLE001
-            # A defect in one request must not end the service for everybody; the request gets it, and the log.
+        except (sa.exc.OperationalError, sa.exc.InterfaceError, Refused) as error:
+            _log.error("the label database did not take a batch of %d: %s", len(batch), error)
+            self._start_over(batch, StoreDown("The label database does not take answers just now", mend=_SOON))
+        except Exception as error:  # noqa: BLE001 - a defect must not end the service for everybody; it is logged
             _log.exception("a batch of %d failed", len(batch))
             self._start_over(batch, error)
+            if len(batch) > 1:
+                # One request's defect is not to fail those that came with it: each is tried alone.
+                for request in batch:
+                    request.error = None
+                    self._work_through([request])
+                return
         else:
             self.health.is_down = False
             self.health.num_batches += 1
@@ -275,8 +285,8 @@ class Desk:
             clerk.flush(self._connection, writes)
 
     def _start_over(self, batch: list[_Request], error: BaseException) -> None:
-        """Tell the requests that nothing was written, and drop the book: it may hold what was not."""
-        self.health.is_down = True
+        """Note for the requests that nothing was written, and drop the book: it may hold what was not."""
+        self.health.is_down = isinstance(error, StoreDown)
         self.health.num_failures += 1
         for request in batch:
             request.error = error
@@ -290,8 +300,12 @@ class Desk:
 
         Raises:
             sqlalchemy.exc.DBAPIError: the database is still down.
+            Refused: another service works on the database now.
         """
-        time.sleep(RETRY_S)
+        if self.health.is_down:
+            time.sleep(RETRY_S)
+        if self.renew_lock is not None:
+            self.renew_lock()
         connection = self._connect()
         clerk = self._new_clerk()
         with connection.begin():

@@ -20,7 +20,7 @@ from fastapi import FastAPI
 
 from gesta.label.app import create_app
 from gesta.label.book import Book
-from gesta.label.database_lock import exclusive
+from gesta.label.database_lock import DatabaseLock, exclusive
 from gesta.label.desk import Desk
 from gesta.label.guards import Limits
 from gesta.label.load_items import load_items
@@ -143,14 +143,14 @@ def running_server(
     listener = _listen(host, port)
     rules = rules or Rules()
     clock = now_us or system_clock_us
-    with listener, _open(database or database_url_of(work)) as store:
+    with listener, _open(database or database_url_of(work)) as (store, lock):
         load_items(store, work, rules=rules, now_us=clock())
         with store.writing() as db:
             secret = _secret(db)
             first = first_start(db, now_us=clock())
             if configure is not None:
                 configure(db)
-        desk = Desk(store=store, rules=rules, now_us=clock, rng=random.Random(seed))
+        desk = Desk(store=store, rules=rules, now_us=clock, rng=random.Random(seed), renew_lock=lock.renew)
         media = open_media(work, cut=cut or cut_clip)
         service = Service(
             store=store, desk=desk, media=media, rules=rules, now_us=clock, rng=random.Random(f"{seed} page"),
@@ -175,11 +175,11 @@ def _running(url: str, service: Service, first: FirstLinks | None) -> RunningSer
 
 
 @contextmanager
-def _open(url: str) -> Iterator[Store]:
+def _open(url: str) -> Iterator[tuple[Store, DatabaseLock]]:
     store = open_store(url)
     try:
-        with exclusive(store.engine), folding_in_background(store):
-            yield store
+        with exclusive(store.engine) as lock, folding_in_background(store):
+            yield store, lock
     finally:
         store.close()
 

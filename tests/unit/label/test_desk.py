@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from gesta.label.answers import Answer, KeyReused, NotYours, Stale, WorkerBarred
+from gesta.label.clerk import Clerk
 from gesta.label.rules import Rules
 from gesta.label.sql_tables import classes, events, gold_shown, submissions, tasks, votes
+from gesta.label.writes import Writes
 from gesta.schema import BadInput, Gold, TrustRule
 
 from .conftest import WorkFolder, write
@@ -339,3 +343,38 @@ def test_a_restart_knows_all(work_folder: WorkFolder, database_url: str) -> None
         assert set(after.desk.book.gold_met_from(after.desk._connection, after.desk.book.by_name["bob"])) == met
         with after.store.reading() as db:
             assert db.execute(sa.select(sa.func.count()).select_from(tasks)).scalar() == 2
+
+
+def test_a_defect_in_one_request_fails_that_request_alone(
+    work_folder: WorkFolder, desk_of: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = desk_of(work_folder(num_clips=3, num_classes=3))
+    told = {worker: desk.ask(worker) for worker in ("ann", "bob", "cat")}
+    plain = Clerk.submit
+
+    def submit(self: Clerk, db: sa.Connection, writes: Writes, worker_seq: int, **rest: Any) -> dict[str, Any]:
+        outcome = plain(self, db, writes, worker_seq, **rest)
+        if worker_seq == desk.seq_of("bob"):
+            writes.submissions.append(writes.submissions[-1])  # the database refuses the second of the same
+        return outcome
+
+    monkeypatch.setattr(Clerk, "submit", submit)
+    halt = desk.desk.run(lambda _db, _book: time.sleep(0.3))
+    sends = {
+        worker: desk.desk.submit(
+            desk.seq_of(worker), key=f"key-of-{worker}", task_id=task.task_id,
+            answers=[Answer(slot=slot, answer="no") for slot in range(3)],
+        )
+        for worker, task in told.items()
+    }  # fmt: skip
+    halt.result()
+    assert sends["ann"].result()["num_accepted"] == sends["cat"].result()["num_accepted"] == 3
+    with pytest.raises(sa.exc.IntegrityError):
+        sends["bob"].result()
+    assert desk.desk.health.num_failures >= 1
+    monkeypatch.undo()
+    desk.check()
+    assert desk.send("bob", dict.fromkeys(told["bob"].ids, "no")) == ["accepted"] * 3
+    desk.check()
+    assert any(record.levelname == "ERROR" for record in caplog.records)
+    caplog.clear()
