@@ -111,6 +111,24 @@ def test_without_a_worker_it_is_as_if_she_had_not_come(cast: list[tuple[str, str
     assert verdicts(ITEMS, cast, without=away) == verdicts(ITEMS, [row for row in cast if row[1] not in away])
 
 
+@given(ballots, st.sets(st.sampled_from(WORKERS)), st.sets(st.sampled_from(WORKERS)))
+def test_the_owners_word_goes_before_gold(cast: list[tuple[str, str, str]], away: set[str], back: set[str]) -> None:
+    """Nobody passes here; who is let in counts, whoever is not does not."""
+    rulings = dict.fromkeys(away, False) | dict.fromkeys(back, True)
+    judged = judge(
+        frame_of("items", ITEMS), log_of(cast), NO_GOLD, trust=TrustRule(min_gold=0, min_accuracy=2), rulings=rulings
+    )
+    trusted = {
+        worker for worker, is_trusted in judged.workers.select("worker_id", "is_trusted").iter_rows() if is_trusted
+    }
+    voted = {worker for _, worker, _ in cast}
+    assert trusted & back == voted & back
+    assert not trusted & (away - back)
+    found = verdicts(ITEMS, cast, without=set(WORKERS) - trusted)
+    columns = ["item_id", "verdict", *(f"num_{answer}" for answer in ANSWERS)]
+    assert {row[0]: row[1:] for row in judged.verdicts.select(columns).iter_rows()} == found
+
+
 @given(ballots, st.integers(1, 4), st.integers(1, 4), st.integers(0, 4))
 def test_another_rule_is_applied_to_the_same_votes(
     cast: list[tuple[str, str, str]], accept_yes: int, stop_at: int, more: int

@@ -46,6 +46,7 @@ def judge(
     protocols: Mapping[str, Protocol] = PROTOCOLS,
     merges: Mapping[int, int] | None = None,
     without: Iterable[str] = (),
+    rulings: Mapping[str, bool] | None = None,
 ) -> Judged:
     """What the vote log amounts to under these rules; the log itself is not touched.
 
@@ -57,11 +58,15 @@ def judge(
         protocols: the rule of each kind of item.
         merges: old class to the class it became; chains are followed.
         without: workers whose votes are left out.
+        rulings: workers of whom the owner decided, and whether their votes count, whatever gold says.
     Raises:
         BadInput: a class becomes itself by way of the merges.
     """
     heard = votes.filter(~pl.col("worker_id").is_in(list(without)))
     workers = worker_trust(heard, gold, trust=trust, items=items)
+    if rulings:
+        ruled = pl.col("worker_id").replace_strict(dict(rulings), default=None, return_dtype=pl.Boolean)
+        workers = workers.with_columns(is_trusted=pl.coalesce(ruled, "is_trusted"))
     if merges:
         items, heard, gold = merged(items, heard, gold, merges=merges)
     fates = vote_fates(items, heard, gold, workers=workers, protocols=protocols)

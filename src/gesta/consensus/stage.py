@@ -33,6 +33,7 @@ from gesta.tables import (
 )
 
 _DEFAULT_TRUST = TrustRule()
+_READ_WHERE_THERE = ("class_edits", "label_map", "worker_rulings")
 _OUTPUTS = ("clip_labels", "box_labels", "workers")
 _OUTPUT_OF = {
     "frame": "key_frame_boxes", "person": "proposed_labels", "suggestion": "suggestions", "cluster": "reviews",
@@ -51,7 +52,8 @@ def run_consensus(
     """What consensus did: tables `clip_labels`, `box_labels`, `workers` from `items`, `votes`, `gold` and `clips`.
 
     Where there are votes of those kinds also `key_frame_boxes`, `proposed_labels`, `suggestions` and `reviews`. Votes
-    on a class that became another (`class_edits`, and `merges`) count for the other one.
+    on a class that became another (`class_edits`, and `merges`) count for the other one. What the owner of the campaign
+    decided of a worker (`worker_rulings`) goes before what gold says.
 
     Kept are the accepted labels and the rows of those tables. Rejected are labels voted down, still open, or never
     asked for since their clip was not accepted (the kind before the reason, but for clips), persons that too few
@@ -75,7 +77,7 @@ def run_consensus(
         )
     protocols = {**PROTOCOLS, "clip": clip_protocol}
     optional = ["gold"] if table_path(work, "gold").is_file() else []
-    optional += [name for name in ("class_edits", "label_map") if read_sidecar(table_path(work, name)) is not None]
+    optional += [name for name in _READ_WHERE_THERE if read_sidecar(table_path(work, name)) is not None]
     provenance = _provenance(work, optional=optional, trust=trust, protocols=protocols, merges=merges)
     items, votes, clips = (read_table(work, name) for name in ("items", "votes", "clips"))
     outputs = [*_OUTPUTS, *_further_outputs(work, items, votes)]
@@ -83,7 +85,9 @@ def run_consensus(
     if all(is_current(path, provenance) for path in (*paths, rejects_path(work, "consensus"))):
         return _summary(work, outputs, was_current=True)
     gold = read_table(work, "gold") if "gold" in optional else empty_frame("gold")
-    judged = judge(items, votes, gold, trust=trust, protocols=protocols, merges=_all_merges(work, merges))
+    judged = judge(
+        items, votes, gold, trust=trust, protocols=protocols, merges=_all_merges(work, merges), rulings=_rulings(work)
+    )
     tables, rejects = _tables(judged, clips, work, outputs=outputs)
     rejects += _rejects(judged, clips, tables["workers"], edited=_edited_classes(work))
     for name in outputs:
@@ -125,6 +129,12 @@ def _all_merges(work: Path, file: Path | None) -> dict[int, int]:
     if file is not None:
         merges.update(read_merges(file, read_table(work, "label_map")))
     return merges
+
+
+def _rulings(work: Path) -> dict[str, bool]:
+    if not table_path(work, "worker_rulings").is_file():
+        return {}
+    return dict(read_table(work, "worker_rulings").select("worker_id", "is_trusted").iter_rows())
 
 
 def _tables(

@@ -11,9 +11,11 @@ from gesta.label.items import STAGE
 from gesta.label.recount import ACCEPTED, CLOSED, OPEN, REJECTED, WAITING
 from gesta.label.sql_tables import items, tallies, votes, workers
 from gesta.label.store import Store, database_url_of, open_store
+from gesta.schema import WorkerRuling
 from gesta.tables import (
     StageSummary,
     empty_frame,
+    frame_of,
     hashes_of,
     is_current,
     made_by,
@@ -26,7 +28,8 @@ from gesta.tables import (
 def export_votes(work: Path, *, database: str | None = None) -> StageSummary:
     """Write the votes table: every answer in the order of arrival, those of barred workers too.
 
-    `vote_id` counts from 1; `is_gold` is true where the database knows the item's answer.
+    What the owner decided of workers is written beside it (`worker_rulings`), so that consensus counts as the service
+    does. `vote_id` counts from 1; `is_gold` is true where the database knows the item's answer.
 
     Args:
         database: SQLAlchemy URL; None = `work/labels.sqlite`.
@@ -49,6 +52,7 @@ def export_votes_of(store: Store, work: Path) -> StageSummary:
     was_current = is_current(path, provenance)
     if not was_current:
         write_table(path, "votes", frame, made_by=provenance)
+    _write_rulings(store, work)
     with store.reading() as db:
         counted = (
             sa.select(tallies.c.state, sa.func.count())
@@ -73,6 +77,21 @@ def export_votes_of(store: Store, work: Path) -> StageSummary:
             "num_open": states.get(OPEN, 0) + states.get(WAITING, 0),
         },
     )
+
+
+def _write_rulings(store: Store, work: Path) -> None:
+    held = sa.select(workers.c.worker_id, workers.c.state, workers.c.state_reason).where(workers.c.is_held_by_owner)
+    with store.reading() as db:
+        rulings = [
+            WorkerRuling(worker_id=row.worker_id, is_trusted=row.state != "barred", reason=row.state_reason)
+            for row in db.execute(held.order_by(workers.c.worker_id))
+        ]
+    path = table_path(work, "worker_rulings")
+    if rulings or path.is_file():
+        facts = sha256_of_json([[ruling.worker_id, ruling.is_trusted, ruling.reason] for ruling in rulings])
+        provenance = made_by(STAGE, arguments={}, inputs={"workers": facts})
+        if not is_current(path, provenance):
+            write_table(path, "worker_rulings", frame_of("worker_rulings", rulings), made_by=provenance)
 
 
 def _votes_of(store: Store) -> pl.DataFrame:

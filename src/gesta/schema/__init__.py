@@ -1,7 +1,16 @@
 """The nouns of the line, frozen and checked; units; the error tree. Imports nothing of ours."""
 
 from gesta.schema.boxes import box_area, box_iou
-from gesta.schema.crowd_nouns import EDITS, ClassEdit, ClipReview, ClipScore, KeyFrameBox, ProposedLabel, Suggestion
+from gesta.schema.crowd_nouns import (
+    EDITS,
+    ClassEdit,
+    ClipReview,
+    ClipScore,
+    KeyFrameBox,
+    ProposedLabel,
+    Suggestion,
+    WorkerRuling,
+)
 from gesta.schema.errors import (
     BadInput,
     BadRow,
@@ -108,6 +117,7 @@ __all__ = [
     "Video",
     "Vote",
     "Worker",
+    "WorkerRuling",
     "WrongSchema",
     "box_area",
     "box_iou",

@@ -75,6 +75,15 @@ class ClipReview:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRuling:
+    """What the owner of a campaign decided of a worker, whatever gold says."""
+
+    worker_id: str = column("unique")
+    is_trusted: bool = column("whether the worker's votes count")
+    reason: str = column("in the owner's words", default="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClipScore:
     """How sure a classifier is that a clip shows an action; ranks the clips of the final filter (K400 3.4)."""
 

@@ -72,6 +72,7 @@ _KINDS = (
     TableKind("key_frames", schema.ClipKeyFrame, ("clip_id", "timestamp_us"), "detect"),
     TableKind("items", schema.Item, ("item_id",), "label"),
     TableKind("gold", schema.Gold, ("item_id",), "label"),
+    TableKind("worker_rulings", schema.WorkerRuling, ("worker_id",), "label"),
     TableKind("clip_scores", schema.ClipScore, ("clip_id", "class_id"), "label"),
     TableKind("class_edits", schema.ClassEdit, ("edit_id", "new_class_id"), "classes"),
     TableKind("votes", schema.Vote, ("vote_id",), "label"),
