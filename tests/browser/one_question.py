@@ -62,6 +62,8 @@ def served_question(question: Mapping[str, Any], media: Mapping[str, bytes], *, 
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    # A page that is closed lets go of what it was fetching.
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
@@ -94,9 +96,12 @@ def clean_page(browser: Any, *, width: int = 1366, height: int = 768, is_phone: 
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
     page.set_default_timeout(20_000)
-    yield page
-    context.close()
-    assert problems == []
+    try:
+        yield page
+    finally:
+        context.close()
+        # Said first, since it may be why something else never came true.
+        assert problems == []
 
 
 def until(page: Any, expression: str) -> None:
@@ -106,6 +111,17 @@ def until(page: Any, expression: str) -> None:
             return
         page.wait_for_timeout(25)
     raise AssertionError(f"it never came true: {expression}")
+
+
+def tap(page: Any, selector: str, *, until_true: str) -> None:
+    """Tap until it has its effect: on a busy machine one may last so long that the browser takes it for a long press."""
+    for _ in range(5):
+        page.tap(selector)
+        for _ in range(120):
+            if page.evaluate(until_true):
+                return
+            page.wait_for_timeout(25)
+    raise AssertionError(f"no tap on {selector} made it true: {until_true}")
 
 
 def answers(page: Any) -> list[Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.browser.boxed_world import cast, open_as, press, serving_boxes
-from tests.browser.one_question import ARGS, answers, clean_page, opened_page, served_question, until
+from tests.browser.one_question import ARGS, answers, clean_page, opened_page, served_question, tap, until
 
 from gesta.label.routes_labels import labels
 from gesta.video import write_video
@@ -24,6 +24,7 @@ QUESTION = {
     "box": [0.1, 0.2, 0.4, 0.8], "path_url": "/path.json",
 }  # fmt: skip
 PATH = {"points": [[0, 0.1, 0.2, 0.4, 0.8], [2, 0.5, 0.2, 0.8, 0.8]]}
+PICKED = "document.querySelectorAll('.picked').length === {}"
 STAND, SIT, CARRY, DRINK, EAT, READ, WATCH = 12, 11, 17, 27, 29, 48, 80
 
 
@@ -213,17 +214,17 @@ def test_a_phone_shows_a_category_at_a_time_with_big_targets(browser: Any, url: 
         until(page, "document.querySelectorAll('.act').length === 80")
         assert page.evaluate("document.activeElement.id") != "action-search", "the keyboard would cover the clip"
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
-        page.tap(f".row-of[data-id='{SIT}'] .act")
+        tap(page, f".row-of[data-id='{SIT}'] .act", until_true=PICKED.format(1))
         assert not page.is_visible(f".row-of[data-id='{READ}'] .act")
-        page.tap("[data-tab=object]:not(.menu)")
+        tap(page, "button[data-tab=object]", until_true="document.querySelector('.menu').dataset.tab === 'object'")
         row = page.query_selector(f".row-of[data-id='{READ}'] .act")
         row.scroll_into_view_if_needed()
         assert row.bounding_box()["height"] >= 44
-        page.tap(f".row-of[data-id='{READ}'] .act")
+        tap(page, f".row-of[data-id='{READ}'] .act", until_true=PICKED.format(2))
         done = page.query_selector("#done").bounding_box()
         assert done["height"] >= 44
         assert done["y"] + done["height"] <= 844, "below the fold"
-        page.tap("#done")
+        tap(page, "#done", until_true="window.seen.answers.length === 1")
         assert _class_ids(page) == [SIT, READ]
 
 
@@ -266,9 +267,8 @@ def test_a_phone_answers_the_real_service(browser: Any, tmp_path: Path) -> None:
         until(page, "document.querySelectorAll('.act').length === 80")
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
-        page.tap(f".row-of[data-id='{SIT}'] .act")
-        page.tap("button[data-tab=person]")
-        page.tap(".row-of[data-id='67'] .act")
-        page.tap("#done")
-        page.wait_for_selector("#screen-message:not([hidden])")
+        tap(page, f".row-of[data-id='{SIT}'] .act", until_true=PICKED.format(1))
+        tap(page, "button[data-tab=person]", until_true="document.querySelector('.menu').dataset.tab === 'person'")
+        tap(page, ".row-of[data-id='67'] .act", until_true=PICKED.format(2))
+        tap(page, "#done", until_true="!document.getElementById('screen-message').hidden")
         assert [row[2:] for row in cast(server, "ada")] == [("done", {"class_ids": [SIT, 67]})]

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from tests.browser.boxed_world import cast, open_as, press, serving_boxes
-from tests.browser.one_question import ARGS, answers, clean_page, opened_page, served_question, until
+from tests.browser.one_question import ARGS, answers, clean_page, opened_page, served_question, tap, until
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
@@ -38,6 +38,8 @@ def _question(boxes: list[dict[str, float]]) -> dict[str, Any]:
             "frames": frames}  # fmt: skip
 
 
+SHAPES = "document.querySelectorAll('.box-shape').length"
+DRAWING = "document.querySelector('.box-stage').classList.contains('is-drawing')"
 MEDIA = {f"/frame/{offset}.jpg": _jpeg(offset) for offset in range(-5, 6)}
 
 
@@ -187,8 +189,7 @@ def test_three_proposals_by_keyboard_alone(page: Any) -> None:
     page.keyboard.press("Control+ArrowRight")
     page.keyboard.press("Alt+Shift+ArrowUp")
     assert _names(page)[:2] == ["Person 1 of 3, accepted", "Person 2 of 3, adjusted"]
-    page.keyboard.press("Tab")
-    page.keyboard.press("Tab")
+    # The focus went with the chosen box.
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Person 3 of 3, to check"
     page.keyboard.press("x")
@@ -282,6 +283,65 @@ def test_zoom_is_about_the_pointer_and_boxes_follow(page: Any) -> None:
     assert page.inner_text(".zoom-text") == "100 %"
 
 
+def test_space_and_drag_move_the_picture_and_no_box(page: Any) -> None:
+    for _ in range(4):
+        page.keyboard.press("+")
+    before, names = _at(page, 0.5, 0.5), _names(page)
+    page.keyboard.down(" ")
+    _drag(page, (0.6, 0.5), (0.55, 0.52))
+    page.keyboard.up(" ")
+    after = _at(page, 0.5, 0.5)
+    assert after[0] < before[0] - 20
+    page.mouse.move(*after)
+    page.mouse.down(button="middle")
+    page.mouse.move(after[0] + 30, after[1], steps=3)
+    page.mouse.up(button="middle")
+    assert _at(page, 0.5, 0.5)[0] == pytest.approx(after[0] + 30, abs=0.1)
+    assert _names(page) == names
+    page.keyboard.press("0")
+    _drag(page, (0.6, 0.5), (0.62, 0.5))
+    assert _names(page)[1] == "Person 2 of 3, adjusted", "without Space a drag moves the box"
+
+
+def test_the_list_beside_the_picture_does_the_same(page: Any) -> None:
+    page.click(".boxes-list li:nth-child(3) .mini >> nth=1")
+    page.click(".boxes-list li:nth-child(2) .mini >> nth=0")
+    assert page.evaluate("[...document.querySelectorAll('.boxes-list small')].map((e) => e.textContent)") == [
+        "to check", "accepted",
+    ]  # fmt: skip
+    page.click(".boxes-list li:nth-child(2) .pick")
+    assert page.get_attribute(".boxes-list li:nth-child(2) .pick", "aria-current") == "true"
+    page.keyboard.press("ArrowUp")
+    assert _names(page) == ["Person 1 of 2, to check", "Person 2 of 2, adjusted"]
+
+
+def test_a_second_click_takes_the_box_behind(browser: Any) -> None:
+    boxes = [
+        {"x1": 0.2, "y1": 0.2, "x2": 0.8, "y2": 0.8, "score": 1},
+        {"x1": 0.4, "y1": 0.4, "x2": 0.6, "y2": 0.6, "score": 1},
+    ]
+    with served_question(_question(boxes), MEDIA) as address, opened_page(browser, address) as page:
+        until(page, "document.querySelectorAll('.box-shape').length === 2")
+        picked = "document.querySelector('.is-selected').getAttribute('aria-label')"
+        page.keyboard.press("Escape")
+        for expected in ("Person 2 of 2, to check", "Person 1 of 2, to check", "Person 2 of 2, to check"):
+            page.mouse.click(*_at(page, 0.5, 0.5))
+            assert page.evaluate(picked) == expected
+
+
+def test_a_picture_that_does_not_load_is_said(browser: Any) -> None:
+    with served_question(_question(PROPOSALS), {}) as address:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(address)
+        until(page, "document.querySelector('.boxes-problem')?.textContent.includes('does not load') ?? false")
+        page.keyboard.press("Enter")
+        page.keyboard.press("a")
+        page.keyboard.press("b")
+        assert answers(page) == [{"answer": "broken"}]
+        context.close()
+
+
 def test_undo_and_redo(page: Any) -> None:
     page.keyboard.press("a")
     for _ in range(5):
@@ -358,7 +418,7 @@ def test_a_phone_draws_with_one_finger_and_zooms_with_two(browser: Any, url: str
             ".map(([text]) => text)"
         )
         assert small == [], "too small for a thumb, or below the fold"
-        page.tap(".is-draw")
+        tap(page, ".is-draw", until_true=DRAWING)
         session = page.context.new_cdp_session(page)
         start, end = _at(page, 0.35, 0.2), _at(page, 0.45, 0.9)
         _touch(session, "touchStart", start)
@@ -378,8 +438,8 @@ def test_a_phone_draws_with_one_finger_and_zooms_with_two(browser: Any, url: str
         _touch(session, "touchEnd")
         until(page, "document.querySelector('.zoom-text').textContent !== '100 %'")
         assert _names(page) == before
-        page.tap("[data-action=all]")
-        page.tap("#done")
+        tap(page, "[data-action=all]", until_true="document.querySelector('.boxes-count').textContent.startsWith('4')")
+        tap(page, "#done", until_true="window.seen.answers.length === 1")
         (given,) = answers(page)
         assert _corners(given["detail"]["boxes"][3]) == pytest.approx([112, 40, 144, 180], abs=1.5)
 
@@ -390,9 +450,6 @@ def test_every_control_has_a_name(page: Any) -> None:
         "!(e.getAttribute('aria-label') || e.textContent.trim())).map((e) => e.outerHTML)"
     )
     assert nameless == []
-
-
-SHAPES = "document.querySelectorAll('.box-shape').length"
 
 
 def test_the_real_service_gets_the_boxes_by_keyboard_after_a_reload(browser: Any, tmp_path: Path) -> None:
@@ -446,8 +503,8 @@ def test_a_phone_draws_on_the_real_service(browser: Any, tmp_path: Path) -> None
         until(page, f"{SHAPES} === 2")
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
-        page.tap("[data-action=nobody]")
-        page.tap(".is-draw")
+        tap(page, "[data-action=nobody]", until_true=f"{SHAPES} === 0")
+        tap(page, ".is-draw", until_true=DRAWING)
         session = page.context.new_cdp_session(page)
         start, end = _at(page, 0.25, 0.25), _at(page, 0.75, 0.75)
         _touch(session, "touchStart", start)
@@ -456,8 +513,7 @@ def test_a_phone_draws_on_the_real_service(browser: Any, tmp_path: Path) -> None
             _touch(session, "touchMove", (moved[0], moved[1]))
         _touch(session, "touchEnd")
         until(page, f"{SHAPES} === 1")
-        page.tap("#done")
-        page.wait_for_selector("#screen-message:not([hidden])")
+        tap(page, "#done", until_true="!document.getElementById('screen-message').hidden")
         ((_, _, answer, detail),) = cast(server, "ada")
         assert answer == "done"
         (box,) = detail["boxes"]

@@ -1,18 +1,16 @@
 // "Where are the persons?" (AVA-Kinetics, 1.2, step 3): proposals on the key-frame are accepted, adjusted or deleted,
 // and missing persons are drawn.
 
-import { counted, el, question as heading } from "/static/dom.js";
-import { MAX_BOXES, createEditor, inside, fromFractions, snapshotOfAnswer, toFractions } from "./box_editor.js";
+import { counted } from "/static/dom.js";
+import { MAX_BOXES, createEditor, fromFractions, inside, snapshotOfAnswer, toFractions } from "./box_editor.js";
 import { createStage } from "./box_stage.js";
 import { createStrip } from "./frame_strip.js";
+import { createView } from "./frame_view.js";
 
-const STATES = { proposed: "to check", accepted: "accepted", adjusted: "adjusted", drawn: "drawn" };
-const TAGS = { proposed: "?", accepted: "✓", adjusted: "✓", drawn: "+" };
 const SHIFTS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const ARROWS = Object.keys(SHIFTS);
 const FAR_PX = 10;
 const ZOOM_STEP = 1.4;
-const touchGlyph = (text) => el("span", { class: "touch-glyph", "aria-hidden": "true", text });
 const SETTLE_MS = 350; // an Enter struck twice on the last proposal must not also finish the picture
 
 export function mount(root, question, ctx) {
@@ -50,19 +48,22 @@ function createPage(question, ctx) {
       ctx.say("Back on the key-frame, where boxes are changed.");
       return true;
     },
-    zoomed: (zoom) => (zoomText.textContent = `${Math.round(100 * zoom)} %`),
+    zoomed: (zoom) => view.setZoom(zoom),
   });
   const strip = createStrip(question, ctx, {
     onPicture: (image) => stage.setPicture(image),
     onMove: () => refresh(),
-    onTrouble: (text) => (problem.textContent = text),
+    onTrouble: (text) => view.setProblem(text),
+  });
+  const view = createView({
+    stage, strip, ctx,
+    does: { accept, remove, pick, draw, acceptAll, nobody, redo, toggleHidden, zoom, finish, fit: () => stage.fit() },
   });
 
   // ---- what can be done -------------------------------------------------------------------------------------------------
 
   const selected = () => editor?.find(editor.selected) ?? null;
   const numberOf = (id) => editor.indexOf(id) + 1;
-  const nameOf = (box, place) => `Person ${place + 1} of ${editor.boxes.length}, ${STATES[box.state]}`;
 
   /** Whether boxes can be changed now; if another frame or no boxes are shown, that is put right first. */
   function ready() {
@@ -85,31 +86,39 @@ function createPage(question, ctx) {
   };
 
   function accept(id = editor?.selected) {
-    withBox(() => {
-      const number = numberOf(id);
-      if (editor.accept(id)) {
-        settledAt = performance.now();
-        ctx.say(`Person ${number} accepted. ${leftText()}`);
-        follow();
-      } else ctx.say("This box is accepted already.");
+    if (id !== null) editor?.select(id);
+    withBox((box) => {
+      const number = numberOf(box.id);
+      if (!editor.accept(box.id)) return ctx.say("This box is accepted already.");
+      settledAt = performance.now();
+      ctx.say(`Person ${number} accepted. ${leftText()}`);
+      follow();
     });
   }
 
   function remove(id = editor?.selected) {
-    withBox(() => {
-      const number = numberOf(id);
-      const hadFocus = stage.hasFocus();
-      editor.remove(id);
+    if (id !== null) editor?.select(id);
+    withBox((box) => {
+      const number = numberOf(box.id);
+      editor.remove(box.id);
       ctx.say(`Box ${number} deleted. ${leftText()}`);
-      follow(hadFocus);
+      follow();
     });
   }
 
-  function follow(isFocus = stage.hasFocus() || document.activeElement === document.body) {
+  function pick(id) {
+    editor.select(id);
+    follow(false);
+  }
+
+  // Where the focus is on nothing that is used by keys, it goes with the chosen box.
+  const isLoose = () => stage.hasFocus() || [document.body, null].includes(document.activeElement) || document.activeElement.matches("h1");
+
+  function follow(isFollowed = isLoose()) {
     const box = selected();
     if (!box) return;
     stage.reveal(box);
-    if (isFocus) stage.focus(box.id);
+    if (isFollowed) stage.focus(box.id);
   }
 
   function acceptAll() {
@@ -155,6 +164,10 @@ function createPage(question, ctx) {
     });
   }
 
+  function zoom(direction) {
+    stage.zoomBy(ZOOM_STEP ** direction);
+  }
+
   function toggleHidden() {
     isHidden = !isHidden;
     refresh();
@@ -193,7 +206,7 @@ function createPage(question, ctx) {
   }
 
   function tell(text) {
-    problem.textContent = text;
+    view.setProblem(text);
     ctx.say(text);
   }
 
@@ -218,8 +231,8 @@ function createPage(question, ctx) {
       { name: "earlier", key: "[", label: "The frame before", repeats: true, run: () => strip.step(-1) },
       { name: "later", key: "]", label: "The frame after", repeats: true, run: () => strip.step(1) },
       { name: "key", key: "k", label: "Back to the key-frame", run: () => strip.show(strip.key) },
-      { name: "nearer", key: "+", also: ["="], label: "Zoom in (also the wheel)", repeats: true, run: () => stage.zoomBy(ZOOM_STEP) },
-      { name: "farther", key: "-", label: "Zoom out", repeats: true, run: () => stage.zoomBy(1 / ZOOM_STEP) },
+      { name: "nearer", key: "+", also: ["="], label: "Zoom in (also the wheel)", repeats: true, run: () => zoom(1) },
+      { name: "farther", key: "-", label: "Zoom out", repeats: true, run: () => zoom(-1) },
       { name: "fit", key: "0", label: "The whole picture", run: () => stage.fit() },
       { name: "pan", key: " ", label: "Hold and drag: move the picture", repeats: true, run: () => stage.holdSpace(true) },
       { name: "hide", key: "h", label: "Hide or show the boxes", run: toggleHidden },
@@ -227,98 +240,14 @@ function createPage(question, ctx) {
     ];
   }
 
-  // ---- what is seen -----------------------------------------------------------------------------------------------------
-
-  const button = (name, run, props, ...inner) =>
-    el("button", { type: "button", data: { scope: "kind", action: name }, onclick: run, ...props }, ...inner, ctx.cap(name));
-
-  const zoomText = el("span", { class: "zoom-text", text: "100 %" });
-  const problem = el("p", { class: "problem boxes-problem" });
-  const count = el("p", { class: "boxes-count" });
-  const rows = el("ol", { class: "boxes-list", "aria-label": "Boxes" });
-  const tools = {
-    accept: button("accept", () => accept(), { class: "tool is-accept" }, "Accept"),
-    delete: button("delete", () => remove(), { class: "tool is-delete" }, "Delete"),
-    draw: button("draw", draw, { class: "tool is-draw", "aria-pressed": "false" }, "Draw"),
-    all: button("all", acceptAll, { class: "tool" }, "Accept all"),
-    nobody: button("nobody", nobody, { class: "tool" }, "Nobody"),
-    redo: button("redo", redo, { class: "tool is-redo", disabled: true }, "Redo"),
-    hide: button("hide", toggleHidden, { "aria-pressed": "true" }, "Boxes"),
-  };
-  const bar = el("div", { class: "boxes-bar" }, strip.element,
-    el("div", { class: "zoom", role: "group", "aria-label": "Zoom" },
-      button("farther", () => stage.zoomBy(1 / ZOOM_STEP), { "aria-label": "Zoom out" }, touchGlyph("−")), zoomText,
-      button("nearer", () => stage.zoomBy(ZOOM_STEP), { "aria-label": "Zoom in" }, touchGlyph("+")),
-      button("fit", () => stage.fit(), {}, "Fit")),
-    tools.hide);
-  const doneText = el("span", { class: "label" });
-  const doneButton = el("button", { type: "button", class: "answer yes", id: "done", onclick: finish,
-    data: { scope: "kind", action: "done" } }, ctx.cap("done"), doneText);
-  const elements = [
-    el("div", { class: "top" }, heading("Put a tight box around", "every person")),
-    el("div", { class: "boxes-work" }, stage.element, bar,
-      el("section", { class: "boxes-side", "aria-label": "Persons" }, count, rows,
-        el("div", { class: "boxes-tools" }, ...["accept", "delete", "draw", "all", "nobody", "redo"].map((name) => tools[name])))),
-    problem,
-    el("div", { class: "answers", role: "group", "aria-labelledby": "question", id: "answers", data: { count: "2" } },
-      doneButton, ctx.button("broken", { tone: "broken", label: "Does not play", more: "or an image, cartoon or game" })),
-  ];
-
   function refresh() {
-    if (!editor) return;
-    const { boxes } = editor;
-    const box = selected();
-    stage.setBoxes({ boxes, selected: editor.selected, isOff: !strip.isKey, isHidden, nameOf,
-      tagOf: (one, place) => `${place + 1} ${TAGS[one.state]}` });
-    const left = editor.open().length;
-    count.textContent = boxes.length ? `${boxes.length - left} of ${boxes.length} checked` : "No boxes";
-    doneText.replaceChildren("Done", el("small", { text: left ? `${left} to check` : boxes.length ? counted(boxes.length, "person", "persons") : "nobody here" }));
-    doneButton.classList.toggle("is-unready", left > 0);
-    tools.accept.disabled = box?.state !== "proposed";
-    tools.delete.disabled = !box;
-    tools.draw.setAttribute("aria-pressed", String(isDrawing));
-    tools.all.disabled = !left;
-    tools.nobody.disabled = !boxes.length;
-    tools.redo.disabled = !editor.canRedo;
-    tools.hide.setAttribute("aria-pressed", String(!isHidden));
-    if (isLive) return;
-    drawRows();
+    if (editor) view.draw({ editor, isDrawing, isHidden, isLive });
   }
 
   function changed() {
-    problem.textContent = "";
+    view.setProblem("");
     refresh();
     if (!isLive) ctx.keepDraft(editor.snapshot());
-  }
-
-  function drawRows() {
-    const { boxes } = editor;
-    const known = new Map([...rows.children].map((row) => [row.dataset.id, row]));
-    const wanted = boxes.map((box) => known.get(String(box.id)) ?? newRow(box.id));
-    if (wanted.length !== rows.children.length || wanted.some((row, place) => rows.children[place] !== row)) rows.replaceChildren(...wanted);
-    boxes.forEach((box, place) => {
-      const row = wanted[place];
-      const [pick, take, drop] = row.children;
-      row.className = `is-${box.state}`;
-      pick.querySelector("b").textContent = `Person ${place + 1}`;
-      pick.querySelector("small").textContent = STATES[box.state];
-      pick.setAttribute("aria-current", String(box.id === editor.selected));
-      take.setAttribute("aria-label", `Accept person ${place + 1}`);
-      take.disabled = box.state !== "proposed";
-      drop.setAttribute("aria-label", `Delete person ${place + 1}`);
-      if (box.id === editor.selected) row.scrollIntoView({ block: "nearest", inline: "nearest" });
-    });
-  }
-
-  function newRow(id) {
-    const act = (change) => () => {
-      editor.select(id);
-      change();
-    };
-    return el("li", { data: { id } },
-      el("button", { type: "button", class: "pick", onclick: act(() => follow(false)) }, el("i", { "aria-hidden": "true" }), el("b"), el("small")),
-      el("button", { type: "button", class: "mini", text: "✓", onclick: act(() => accept(id)) }),
-      el("button", { type: "button", class: "mini", text: "✕", onclick: act(() => remove(id)) }));
   }
 
   // ---- keys that the page's own key map does not carry -------------------------------------------------------------------
@@ -362,7 +291,7 @@ function createPage(question, ctx) {
     stage.unmount();
   }
 
-  return { elements, start, undo, unmount };
+  return { elements: view.elements, start, undo, unmount };
 }
 
 /** A detector's box as it is, unless it could not stand on the picture. */
