@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -296,7 +297,8 @@ def _check_every_kind(ada: Person, nobody: Person) -> None:
 
 def test_forged_links_open_nothing(service: Service) -> None:
     ann, bob = service.somebody(), service.somebody()
-    link = ann.task()["task"]["items"][0]["media_url"]
+    question = ann.task()["task"]["items"][0]
+    link = question["media_url"]
     other = bob.task()["task"]["task_id"]
     path, query = link.split("?")
     task_id = path.split("/")[2]
@@ -325,7 +327,9 @@ def test_forged_links_open_nothing(service: Service) -> None:
         assert response.status_code in (403, 404, 422), (forged, response.status_code)
         assert code_of(response) in ("bad-link", "bad-input", "not-found")
     assert ann.get(f"/media/{task_id}/0/0.mp4?{query}").status_code == 404, "a clip question has one clip"
-    assert ann.get(f"/media/{task_id}/0/frame/0.jpg?{query}").status_code == 404
+    is_frame = question["kind"] == "frame"
+    assert ann.get(f"/media/{task_id}/0/frame/0.jpg?{query}").status_code == (200 if is_frame else 404)
+    assert ann.get(f"/media/{task_id}/0/frame/26.jpg?{query}").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -392,6 +396,35 @@ def test_media_come_in_ranges_and_are_not_sent_twice(service: Service) -> None:
     head = http.call("HEAD", link)
     assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(size))
     assert http.call("HEAD", link.replace("&s=", "&s=x")).status_code == 403
+
+
+def test_the_rest_of_a_task_is_cut_once_its_first_clip_is_wanted_and_not_before(tmp_path: Path) -> None:
+    work = make_work(tmp_path)
+    with running_server(work, limits=NO_LIMITS) as server, client_of(server.url) as client:
+        ann, media, book = Person(client, server.token_of("ann")), server.service.media, server.service.book
+
+        def is_cut(task: dict[str, Any]) -> bool:
+            questions = [book.question(seq) for seq in book.tasks[task["task_id"]].seqs]
+            names = [media.stretch_of(question).file_name for question in questions]
+            return all((media.cuts.folder / name).is_file() for name in names)
+
+        while (task := ann.task()["task"])["kind"] != "clip":
+            ann.send(task)
+        assert not media.cuts.folder.exists(), "whoever looks at nothing has nothing cut"
+        ann.get(task["items"][0]["media_url"])
+        for _ in range(600):
+            if is_cut(task):
+                break
+            time.sleep(0.05)
+        assert is_cut(task)
+        ann.send(task)
+        following = book.by_name["ann"].task
+        assert following is not None
+        for _ in range(600):
+            if is_cut({"task_id": following.task_id}):
+                break
+            time.sleep(0.05)
+        assert is_cut(ann.task()["task"]), "the next task before it is fetched"
 
 
 # ---- guesses, secrets, and what people write -------------------------------------------------------------------------

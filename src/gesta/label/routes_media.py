@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI, Query, Request, Response
 from pydantic import BaseModel
 
-from gesta.label.book import Question
+from gesta.label.book import Question, WorkerHere
 from gesta.label.guards import refusal, responses
 from gesta.label.media import Asked, clip_ids_of, frame_in
 from gesta.label.media_cuts import MediaBusy
@@ -110,9 +110,13 @@ def _clips_json(question: Question, *, base: str, query: str) -> list[dict[str, 
 
 @dataclass(slots=True)
 class _Tasks:
-    """The items of tasks that ended lately, so that a clip's many ranges do not each ask the database."""
+    """The items of tasks that ended lately, so that a clip's many ranges do not each ask the database.
+
+    `played` are tasks of which somebody has asked for a clip: simulated crowds never do, and nothing is cut for them.
+    """
 
     known: OrderedDict[str, list[int]] = field(default_factory=OrderedDict)
+    played: OrderedDict[str, None] = field(default_factory=OrderedDict)
 
     async def find(self, service: Service, task_id: str) -> list[int]:
         live = service.book.tasks.get(task_id)
@@ -125,6 +129,24 @@ class _Tasks:
             if len(self.known) > _KEPT_TASKS:
                 self.known.popitem(last=False)
         return found
+
+    def play(self, service: Service, task_id: str, slot: int) -> None:
+        """Have the rest of a task cut, once its first clip is asked for: from that question on, then those before."""
+        task = service.book.tasks.get(task_id)
+        if task is None or task_id in self.played:
+            return
+        self.played[task_id] = None
+        if len(self.played) > _KEPT_TASKS:
+            self.played.popitem(last=False)
+        book = service.book
+        service.media.prefetch([book.question(seq) for seq in task.seqs[slot:] + task.seqs[:slot]])
+
+
+def cut_next_task(request: Request, who: WorkerHere, *, after: str) -> None:
+    """Have the worker's next task cut while the page fetches it, if the one before was looked at."""
+    found: _Tasks = request.app.state.media_tasks
+    if who.task is not None and who.task.task_id != after and after in found.played:
+        found.play(request.app.state.service, who.task.task_id, 0)
 
 
 def _seqs_of(service: Service, task_id: str) -> list[int]:
@@ -149,6 +171,7 @@ async def _asked(request: Request, task_id: str, slot: str, *, expires_s: int, s
         seqs, number = [number], 0
     else:
         seqs = await request.app.state.media_tasks.find(service, task_id)
+        request.app.state.media_tasks.play(service, task_id, max(number, 0))
     if not 0 <= number < len(seqs) or not 0 < seqs[number] < len(book.kind):
         raise refusal(404, "not-found", "There is no such question.")
     return book.question(seqs[number])

@@ -15,7 +15,7 @@ from gesta.label.answers import Answer, Given
 from gesta.label.book import LiveTask, WorkerHere
 from gesta.label.clerk import gold_of
 from gesta.label.guards import refusal, require, responses
-from gesta.label.routes_media import question_media
+from gesta.label.routes_media import cut_next_task, question_media
 from gesta.label.service import Service
 from gesta.label.sql_tables import tasks, votes
 
@@ -160,6 +160,7 @@ def add_task_routes(app: FastAPI) -> None:
         outcome = await asyncio.wrap_future(
             service.desk.submit(who.seq, key=body.idempotency_key, task_id=body.task_id, answers=answers)
         )
+        cut_next_task(request, who, after=body.task_id)
         return _Json(outcome)
 
     @app.post("/api/return", response_model=Returned, responses=responses(401, 403), tags=["worker"])
