@@ -65,6 +65,7 @@ MATRIX: dict[tuple[str, str], tuple[frozenset[str], str, Any]] = {
     ("PUT", "/api/answers/{task_id}/{slot}"): (SIGNED_IN, f"/api/answers/{_TASK}/0", _ANSWER),
     ("GET", "/api/owner/board"): (READERS, "/api/owner/board", None),
     ("GET", "/api/owner/board/workers"): (READERS, "/api/owner/board/workers", None),
+    ("GET", "/api/owner/health"): (READERS, "/api/owner/health", None),
     ("GET", "/api/owner/disputed"): (READERS, "/api/owner/disputed", None),
     ("GET", "/api/owner/suggestions"): (READERS, "/api/owner/suggestions", None),
     ("GET", "/api/owner/skill"): (READERS, "/api/owner/skill", None),

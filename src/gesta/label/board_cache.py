@@ -74,6 +74,7 @@ class BoardCache:
     store: Store
     rules: Rules
     now_us: Callable[[], int]
+    votes_a_look: int | None = VOTES_A_LOOK
     clock_s: Callable[[], float] = time.monotonic
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _digest: VoteDigest = field(default_factory=VoteDigest)
@@ -159,7 +160,7 @@ class BoardCache:
             digest = self._digest
             # One that broke off half way would count some votes twice: then the next look begins anew.
             self._digest = VoteDigest()
-            self._keep(self._digested, lambda: digest.catch_up(db, max_votes=VOTES_A_LOOK))
+            self._keep(self._digested, lambda: digest.catch_up(db, max_votes=self.votes_a_look))
             self._digest = digest
         return self._digest
 
