@@ -330,3 +330,27 @@ def test_the_owner_alone_sees_what_is_owed(server: RunningServer) -> None:
         assert db.execute(sa.select(settings.c.value).where(settings.c.name == "pay")).scalar() is not None
     with server.store.writing() as db:
         configure_pay(db, pay_rule_of({"per": "hour", "amount": "9"}))
+
+
+def test_the_owner_switches_crowds_on_and_off(server: RunningServer) -> None:
+    with _at(server, token=server.token_of("rita", role="reviewer")) as client:
+        for method in ("GET", "PUT", "DELETE"):
+            assert client.request(method, "/api/owner/crowds", json={}).status_code == 403, "a key is in it"
+    with _at(server, token=server.token_of("owner")) as client:
+        assert client.get("/api/owner/crowds").json() == {"mturk": None, "prolific": None, "addresses": {}}
+        codes = {"completion_code": "C1", "over_quota_code": "FULL1"}
+        told = client.put(
+            f"/api/owner/crowds?service_url={SITE}", json={"mturk": True, "prolific": codes}
+        ).raise_for_status()
+        addresses = told.json()["addresses"]
+        assert MturkStandIn().create_hit(addresses["mturk_question"])
+        assert addresses["prolific_url"].startswith(f"{SITE}/prolific?key=")
+        again = client.put("/api/owner/crowds", json={"prolific": {"completion_code": "C2"}}).json()
+        assert (again["prolific"]["completion_code"], again["prolific"]["over_quota_code"]) == ("C2", "FULL1")
+        assert again["mturk"] == told.json()["mturk"]
+        assert client.get("/api/owner/crowds?service_url=http://x.org").status_code == 422
+        assert client.put("/api/owner/crowds", json={"prolific": {"completion_code": "C 2"}}).status_code == 422
+        client.delete("/api/owner/crowds").raise_for_status()
+        assert client.get("/mturk").status_code == 404
+        events = client.get("/api/owner/events").json()
+    assert "C2" not in json.dumps(events), "a code is in the diary"

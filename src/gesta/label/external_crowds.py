@@ -122,12 +122,12 @@ def crowds_of(db: sa.Connection) -> Crowds:
 def configure_external(db: sa.Connection, *, mturk: Mturk | None = None, prolific: Prolific | None = None) -> Crowds:
     """The crowds as they are now: those given are switched on or changed, the others stay as they were.
 
-    A crowd whose settings have no key keeps the one it had, or gets a new one.
+    Codes and keys that are empty stay as they were, too; a crowd without any key gets one.
     """
     before = crowds_of(db)
     crowds = Crowds(
-        mturk=_with_key(mturk, before.mturk) if mturk else before.mturk,
-        prolific=_with_key(prolific, before.prolific) if prolific else before.prolific,
+        mturk=_with_key(replace(before.mturk or mturk, **_given(mturk))) if mturk else before.mturk,
+        prolific=_with_key(replace(before.prolific or prolific, **_given(prolific))) if prolific else before.prolific,
     )
     forget_external(db)
     value = {name: asdict(part) for name, part in (("mturk", crowds.mturk), ("prolific", crowds.prolific)) if part}
@@ -138,17 +138,33 @@ def configure_external(db: sa.Connection, *, mturk: Mturk | None = None, prolifi
 _T = TypeVar("_T", Mturk, Prolific)
 
 
-def _with_key(given: _T, before: _T | None) -> _T:
-    if given.key:
-        return given
+def _given(crowd: Mturk | Prolific) -> dict[str, str]:
+    return {name: value for name, value in asdict(crowd).items() if value}
+
+
+def _with_key(crowd: _T) -> _T:
     # Not from an `rng`: the key keeps strangers out, so nobody may be able to draw it again.
-    key = before.key if before is not None and before.key else secrets.token_hex(KEY_BYTES)
-    return replace(given, key=key)
+    return crowd if crowd.key else replace(crowd, key=secrets.token_hex(KEY_BYTES))
 
 
 def forget_external(db: sa.Connection) -> None:
     """Switch every crowd off; workers and assignments stay."""
     db.execute(sa.delete(settings).where(settings.c.name == SETTING))
+
+
+def crowd_addresses(crowds: Crowds, *, service_url: str) -> dict[str, str]:
+    """What is given to the crowds that are on: `mturk_url`, `mturk_question` (the HIT's XML) and `prolific_url`.
+
+    Raises:
+        BadInput: the service has no https address.
+    """
+    told = {}
+    if crowds.mturk is not None:
+        told["mturk_url"] = mturk_url(service_url, crowds.mturk)
+        told["mturk_question"] = external_question_xml(told["mturk_url"])
+    if crowds.prolific is not None:
+        told["prolific_url"] = prolific_url(service_url, crowds.prolific)
+    return told
 
 
 def check_key(key: str, *, wanted: str) -> None:

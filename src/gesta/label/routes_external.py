@@ -7,14 +7,16 @@ that merely fetches the address makes nothing. The token comes in the reply's bo
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from fastapi import Depends, FastAPI, Request
+import sqlalchemy as sa
+from fastapi import Depends, FastAPI, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 
-from gesta.label.book import WorkerHere
+from gesta.label.book import Book, WorkerHere
 from gesta.label.external import AssignmentTaken, Finish, Opened, Visit, finish_assignment, open_assignment
 from gesta.label.external_crowds import (
     FORM_ORIGINS,
@@ -25,12 +27,16 @@ from gesta.label.external_crowds import (
     Prolific,
     check_key,
     completion_url,
+    configure_external,
+    crowd_addresses,
     crowds_of,
+    forget_external,
     submit_form,
     submit_origin_of,
 )
 from gesta.label.guards import check_wrongs, count_wrong, refusal, require, responses
 from gesta.label.service import Service
+from gesta.label.workers import write_event
 
 PAGE = Path(__file__).parent / "page"
 
@@ -57,6 +63,8 @@ _MESSAGES = {
 }
 _GO_BACK = {"mturk": " Please return the HIT.", "prolific": " Please return the submission on Prolific."}
 
+Owner = Annotated[WorkerHere, Depends(require("owner"))]
+Address = Annotated[str, Query(max_length=400, description="where the service is reached, https://…")]
 Text = Annotated[str, Field(max_length=200)]
 Outcome = Literal["work", "finished", "unfinished", "barred", "paused", "nothing", "declined"]
 
@@ -99,9 +107,34 @@ class VisitReply(BaseModel):
     leaving: Leaving | None = None
 
 
+class ProlificCodes(BaseModel):
+    """The completion codes that the study has; those left empty stay as they were."""
+
+    completion_code: Text
+    screened_out_code: Text = ""
+    no_consent_code: Text = ""
+    over_quota_code: Text = ""
+
+
+class CrowdsBody(BaseModel):
+    """Which crowds to switch on; what is left out stays as it was."""
+
+    mturk: Literal[True] | None = None
+    prolific: ProlificCodes | None = None
+
+
+class CrowdsReply(BaseModel):
+    """The crowds that are on, and what to give to them where the service's https address was told."""
+
+    mturk: dict[str, str] | None
+    prolific: dict[str, str] | None
+    addresses: dict[str, str]
+
+
 def add_external_routes(app: FastAPI) -> None:
     """Add the routes; they answer 404 `not-configured` until the crowd is switched on (`configure_external`)."""
     _add_pages(app)
+    _add_settings(app)
     _add_visits(app)
 
     @app.post("/api/external/finish", response_model=VisitReply, responses=responses(401, 403), tags=["external"])
@@ -137,6 +170,48 @@ def _add_pages(app: FastAPI) -> None:
     def prolific(request: Request) -> HTMLResponse:
         _switched_on(_crowds(request.app.state.service).prolific)
         return HTMLResponse(prolific_page, headers={"Cache-Control": "no-cache"})
+
+
+def _add_settings(app: FastAPI) -> None:
+    @app.get("/api/owner/crowds", response_model=CrowdsReply, responses=responses(401, 403), tags=["owner"])
+    def crowds_on(request: Request, _who: Owner, service_url: Address = "") -> CrowdsReply:
+        """The outside crowds that are on; with `service_url` also the addresses and the HIT's XML."""
+        return _crowds_reply(_crowds(request.app.state.service), service_url)
+
+    @app.put("/api/owner/crowds", response_model=CrowdsReply, responses=responses(401, 403), tags=["owner"])
+    async def switch_on(request: Request, body: CrowdsBody, who: Owner, service_url: Address = "") -> CrowdsReply:
+        """Switch crowds on, or change their codes; the change is written into the diary."""
+        mturk = Mturk() if body.mturk else None
+        prolific = Prolific(**body.prolific.model_dump()) if body.prolific else None
+        service: Service = request.app.state.service
+
+        def change(db: sa.Connection, _book: Book) -> Crowds:
+            crowds = configure_external(db, mturk=mturk, prolific=prolific)
+            on = {"mturk": crowds.mturk is not None, "prolific": crowds.prolific is not None}
+            write_event(db, at_us=service.now_us(), actor=who.worker_id, what="crowds-set", subject="crowds", detail=on)
+            return crowds
+
+        return _crowds_reply(await asyncio.wrap_future(service.desk.run(change)), service_url)
+
+    @app.delete("/api/owner/crowds", response_model=CrowdsReply, responses=responses(401, 403), tags=["owner"])
+    async def switch_off(request: Request, who: Owner) -> CrowdsReply:
+        """Switch every outside crowd off, once nobody of it is at work: codes are not given any more."""
+        service: Service = request.app.state.service
+
+        def change(db: sa.Connection, _book: Book) -> None:
+            forget_external(db)
+            write_event(db, at_us=service.now_us(), actor=who.worker_id, what="crowds-set", subject="crowds", detail={})
+
+        await asyncio.wrap_future(service.desk.run(change))
+        return _crowds_reply(Crowds(), "")
+
+
+def _crowds_reply(crowds: Crowds, service_url: str) -> CrowdsReply:
+    return CrowdsReply(
+        mturk=asdict(crowds.mturk) if crowds.mturk else None,
+        prolific=asdict(crowds.prolific) if crowds.prolific else None,
+        addresses=crowd_addresses(crowds, service_url=service_url) if service_url else {},
+    )
 
 
 def _add_visits(app: FastAPI) -> None:

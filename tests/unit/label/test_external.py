@@ -332,9 +332,13 @@ def test_crowds_are_off_until_they_are_switched_on(db: sa.Connection) -> None:
     both = c.configure_external(db, prolific=c.Prolific(completion_code="C1X2"))
     assert both.mturk == first.mturk, "switching one on changed the other"
     assert c.crowds_of(db) == both
+    more = c.configure_external(db, prolific=c.Prolific(completion_code="C1X2", over_quota_code="FULL"))
+    assert more.prolific is not None
+    assert both.prolific is not None
+    assert more.prolific.key == both.prolific.key, "a study that is out would have a wrong address"
     again = c.configure_external(db, mturk=c.Mturk(), prolific=c.Prolific(completion_code="C9", key="mine"))
     assert again.mturk == first.mturk, "a HIT that is out would have a wrong address"
-    assert again.prolific == c.Prolific(completion_code="C9", key="mine")
+    assert again.prolific == c.Prolific(completion_code="C9", over_quota_code="FULL", key="mine")
     c.forget_external(db)
     assert c.crowds_of(db) == c.Crowds()
 
