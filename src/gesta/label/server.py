@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -157,7 +157,7 @@ def running_server(
             work=work, secret=secret, skill_of=skill_of,
         )  # fmt: skip
         app = create_app(service, limits=limits, framed_by=framed_by)
-        with _at_work(desk, is_ticking=now_us is None), _serving(app, listener):
+        with closing(media), _at_work(desk, is_ticking=now_us is None), _serving(app, listener):
             url_host = f"[{host}]" if ":" in host else host
             url = f"http://{url_host}:{listener.getsockname()[1]}"
             yield _running(url, service, first)
