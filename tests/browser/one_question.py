@@ -114,7 +114,7 @@ def until(page: Any, expression: str) -> None:
 
 
 def tap(page: Any, selector: str, *, until_true: str) -> None:
-    """Tap until it has its effect: on a busy machine one may last so long that the browser takes it for a long press."""
+    """Tap until it has its effect: on a busy machine one may last so long that it is taken for a long press."""
     for _ in range(5):
         page.tap(selector)
         for _ in range(120):
@@ -122,6 +122,12 @@ def tap(page: Any, selector: str, *, until_true: str) -> None:
                 return
             page.wait_for_timeout(25)
     raise AssertionError(f"no tap on {selector} made it true: {until_true}")
+
+
+def faint_texts(page: Any, *, least: float = 4.5) -> list[str]:
+    """Texts of the page whose contrast is less than that, each with what it has; disabled controls aside."""
+    found: list[str] = page.evaluate((HERE / "contrast.js").read_text(), least)
+    return found
 
 
 def answers(page: Any) -> list[Any]:

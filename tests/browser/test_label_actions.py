@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.browser.boxed_world import cast, open_as, press, serving_boxes
-from tests.browser.one_question import ARGS, answers, clean_page, opened_page, served_question, tap, until
+from tests.browser.one_question import ARGS, answers, clean_page, faint_texts, opened_page, served_question, tap, until
 
 from gesta.label.routes_labels import labels
 from gesta.video import write_video
@@ -198,6 +198,18 @@ def test_unsure_and_broken_work_from_within_the_search(page: Any, key: str, answ
     page.keyboard.type("st")
     page.keyboard.press(key)
     assert answers(page) == [{"answer": answer}]
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_every_text_can_be_read(browser: Any, url: str, scheme: str) -> None:
+    with opened_page(browser, url) as page:
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        until(page, "document.querySelectorAll('.act').length === 80")
+        _take(page, "drink", "eat", "read")
+        page.keyboard.press("Control+Enter")
+        page.click(f".row-of[data-id='{READ}'] .star")
+        assert faint_texts(page) == []
+        assert len(faint_texts(page, least=22)) > 10, "every text is fainter than black on white"
 
 
 def test_every_control_has_a_name(page: Any) -> None:

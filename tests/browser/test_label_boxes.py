@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from tests.browser.boxed_world import cast, open_as, press, serving_boxes
-from tests.browser.one_question import ARGS, answers, clean_page, opened_page, served_question, tap, until
+from tests.browser.one_question import ARGS, answers, clean_page, faint_texts, opened_page, served_question, tap, until
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
@@ -442,6 +442,19 @@ def test_a_phone_draws_with_one_finger_and_zooms_with_two(browser: Any, url: str
         tap(page, "#done", until_true="window.seen.answers.length === 1")
         (given,) = answers(page)
         assert _corners(given["detail"]["boxes"][3]) == pytest.approx([112, 40, 144, 180], abs=1.5)
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_every_text_can_be_read(browser: Any, url: str, scheme: str) -> None:
+    with opened_page(browser, url) as page:
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        until(page, f"{SHAPES} === 3")
+        page.keyboard.press("a")
+        page.keyboard.press("n")
+        page.keyboard.press("n")
+        page.click("#done")
+        assert faint_texts(page) == []
+        assert len(faint_texts(page, least=22)) > 10, "every text is fainter than black on white"
 
 
 def test_every_control_has_a_name(page: Any) -> None:

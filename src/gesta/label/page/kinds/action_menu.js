@@ -65,7 +65,7 @@ export function createMenu(labels, on, ctx) {
   let taken = [];
 
   const input = el("input", { type: "text", id: "action-search", autocomplete: "off", autocapitalize: "off", spellcheck: "false",
-    enterkeyhint: "done", placeholder: "Search the actions", "aria-label": "Search the actions; Enter chooses the first found",
+    enterkeyhint: "done", placeholder: "Type a few letters, then Enter; ☆ makes a favourite", "aria-label": "Search the actions; Enter chooses the first found",
     "aria-describedby": "action-found", oninput: () => search(), onkeydown: (event) => onSearchKey(event) });
   const foundText = el("span", { id: "action-found", class: "found" });
   const favouriteRow = el("div", { class: "favourites", role: "group", "aria-label": "Favourites" });
