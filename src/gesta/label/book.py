@@ -90,6 +90,12 @@ def _state_by(protocol: Protocol, counts: tuple[int, ...]) -> int:
     return {"open": OPEN, "accepted": ACCEPTED, "rejected": REJECTED}[verdict]
 
 
+CLOCK_SLACK_US = 1_000_000
+"""Requests arrive out of order by less; a clock that falls back further was set. Source: ours."""
+
+FAR_US = 1 << 62
+
+
 class Book:
     """What may be asked of whom, in memory; see the module's text."""
 
@@ -118,6 +124,8 @@ class Book:
         self.by_name: dict[str, WorkerHere] = {}
         self.tasks: dict[str, LiveTask] = {}
         self.expiries: list[tuple[int, str]] = []
+        # Before the first look every lease may be from a clock that was ahead.
+        self._clock_us = FAR_US
         self._protocols = [rules.protocols[name] for name in self.kind_names]
 
     # ---- reading -------------------------------------------------------------------------------------------------
@@ -254,7 +262,10 @@ class Book:
             self.supplies[self.kind_names[self.kind[seq]]].add_begun(self.class_key[seq], seq)
 
     def overdue(self, now_us: int) -> list[LiveTask]:
-        """Live tasks whose lease has run out by now."""
+        """Live tasks whose lease has run out by now; none runs for longer than a lease, wherever the clock has been."""
+        if now_us < self._clock_us - CLOCK_SLACK_US:
+            self._shorten_leases(now_us)
+        self._clock_us = now_us
         over = []
         while self.expiries and self.expiries[0][0] <= now_us:
             _, task_id = heapq.heappop(self.expiries)
@@ -266,6 +277,14 @@ class Book:
             else:
                 over.append(task)
         return over
+
+    def _shorten_leases(self, now_us: int) -> None:
+        # The clock was set back: leases that began before would otherwise run for as much longer.
+        latest_us = now_us + self.rules.lease_us
+        for task in self.tasks.values():
+            task.expires_at_us = min(task.expires_at_us, latest_us)
+        self.expiries = [(task.expires_at_us, task.task_id) for task in self.tasks.values()]
+        heapq.heapify(self.expiries)
 
     # ---- answers ---------------------------------------------------------------------------------------------------
 
