@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from tests.postgres import PostgresServer, running_postgres
 
+from gesta.label.answers import Overloaded, StoreDown
 from gesta.label.database_lock import exclusive
+from gesta.label.desk import Desk
 from gesta.label.migrations import migrate
+from gesta.label.rules import Rules
 from gesta.label.sql_tables import events, items, tallies, tasks, votes, workers
+from gesta.label.store import open_store
 from gesta.schema import Refused
 
 HOLD = (
@@ -169,3 +177,62 @@ def test_a_killed_server_keeps_what_it_acknowledged_and_the_lock_is_taken_anew()
 
 def test_the_server_for_tests_never_runs_as_root(postgres_server: PostgresServer) -> None:
     assert postgres_server.folder.joinpath("data").stat().st_uid != 0
+
+
+def test_a_desk_stays_down_while_another_service_holds_the_database(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running_postgres() as server:
+        store = open_store(server.make_database())
+        lock = exclusive(store.engine)
+        desk = Desk(
+            store=store, rules=Rules(), now_us=lambda: 1, rng=random.Random(1),
+            renew_lock=partial(lock.renew, patience_s=0.0),
+        )  # fmt: skip
+        desk.start()
+
+        def ask(db: sa.Connection, _book: object) -> int | None:
+            return db.execute(sa.select(1)).scalar()
+
+        desk.run(ask).result()
+        server.kill9()
+        with pytest.raises(StoreDown, match="does not take answers just now"):
+            desk.run(ask).result()
+        server.start()
+        other = exclusive(store.engine)
+        for _ in range(2):
+            with pytest.raises(StoreDown):
+                desk.run(ask).result()
+        assert "another service is working on this database" in caplog.text
+        other.close()
+        desk.run(ask).result()
+        with pytest.raises(Refused):
+            exclusive(store.engine, patience_s=0)
+        desk.stop()
+        lock.close()
+        store.close()
+        caplog.clear()
+
+
+def test_a_long_queue_turns_requests_away_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gesta.label.desk.MAX_WAITING", 10)
+    store = open_store(f"sqlite:///{tmp_path}/labels.sqlite")
+    desk = Desk(store=store, rules=Rules(), now_us=lambda: 1, rng=random.Random(1))
+    desk.start()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def block(_db: sa.Connection, _book: object) -> bool:
+        begun.set()
+        return go_on.wait(60)
+
+    blocked = desk.run(block)
+    assert begun.wait(60)
+    sent = [desk.tick() for _ in range(100)]
+    away = [future for future in sent if future.done()]
+    assert len(away) == 100 - 11
+    assert {type(future.exception()) for future in away} == {Overloaded}
+    go_on.set()
+    assert blocked.result()
+    assert [future.result() for future in sent if future not in away] == [None] * 11
+    desk.stop()
+    store.close()
