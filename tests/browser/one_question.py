@@ -86,8 +86,13 @@ def opened_page(
 
 
 @contextmanager
-def clean_page(browser: Any, *, width: int = 1366, height: int = 768, is_phone: bool = False) -> Iterator[Any]:
-    """An empty page of its own; the block fails if it has complained in the console, as of a broken security policy."""
+def clean_page(
+    browser: Any, *, width: int = 1366, height: int = 768, is_phone: bool = False, ordered: str = ""
+) -> Iterator[Any]:
+    """An empty page of its own; the block fails if it has complained in the console, as of a broken security policy.
+
+    What holds the words of `ordered` may be complained of.
+    """
     context = browser.new_context(
         viewport={"width": width, "height": height}, has_touch=is_phone, is_mobile=is_phone, reduced_motion="reduce"
     )
@@ -101,7 +106,7 @@ def clean_page(browser: Any, *, width: int = 1366, height: int = 768, is_phone: 
     finally:
         context.close()
         # Said first, since it may be why something else never came true.
-        assert problems == []
+        assert [problem for problem in problems if not ordered or ordered not in problem] == []
 
 
 def until(page: Any, expression: str) -> None:
@@ -122,6 +127,29 @@ def tap(page: Any, selector: str, *, until_true: str) -> None:
                 return
             page.wait_for_timeout(25)
     raise AssertionError(f"no tap on {selector} made it true: {until_true}")
+
+
+def covered(page: Any) -> list[str]:
+    """Controls whose middle a pointer would not reach: covered by another, or outside of the window.
+
+    Those that a list or row scrolls into view do not count.
+    """
+    found: list[str] = page.evaluate(
+        """() => [...document.querySelectorAll("button, input")].filter((control) => {
+          if (!control.checkVisibility({ visibilityProperty: true, opacityProperty: true })) return false;
+          const { left, right, top, bottom } = control.getBoundingClientRect();
+          const [x, y] = [(left + right) / 2, (top + bottom) / 2];
+          for (let at = control.parentElement; at !== document.body; at = at.parentElement) {
+            const { overflowX, overflowY } = getComputedStyle(at);
+            const box = at.getBoundingClientRect();
+            const isOut = x < box.left || x > box.right || y < box.top || y > box.bottom;
+            if (isOut && [overflowX, overflowY].includes("auto")) return false;
+          }
+          const seen = document.elementFromPoint(x, y);
+          return !seen || !control.contains(seen);
+        }).map((control) => control.getAttribute("aria-label") ?? control.textContent)"""
+    )
+    return found
 
 
 def faint_texts(page: Any, *, least: float = 4.5) -> list[str]:

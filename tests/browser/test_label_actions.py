@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.browser.boxed_world import cast, open_as, press, serving_boxes
-from tests.browser.one_question import ARGS, answers, clean_page, faint_texts, opened_page, served_question, tap, until
+from tests.browser.one_question import (
+    ARGS,
+    answers,
+    clean_page,
+    covered,
+    faint_texts,
+    opened_page,
+    served_question,
+    tap,
+    until,
+)
 
 from gesta.label.routes_labels import labels
 from gesta.video import write_video
@@ -212,6 +222,14 @@ def test_every_text_can_be_read(browser: Any, url: str, scheme: str) -> None:
         assert len(faint_texts(page, least=22)) > 10, "every text is fainter than black on white"
 
 
+@pytest.mark.parametrize("size", [(360, 640), (844, 390), (820, 1180), (1920, 1080)])
+def test_nothing_covers_anything_at_any_size(browser: Any, url: str, size: tuple[int, int]) -> None:
+    width, height = size
+    with opened_page(browser, url, width=width, height=height, is_phone=min(size) < 700) as page:
+        until(page, "document.querySelectorAll('.act').length === 80")
+        assert covered(page) == []
+
+
 def test_every_control_has_a_name(page: Any) -> None:
     nameless = page.evaluate(
         "[...document.querySelectorAll('button, input')].filter((e) => "
@@ -284,3 +302,21 @@ def test_a_phone_answers_the_real_service(browser: Any, tmp_path: Path) -> None:
         tap(page, ".row-of[data-id='67'] .act", until_true=PICKED.format(2))
         tap(page, "#done", until_true="!document.getElementById('screen-message').hidden")
         assert [row[2:] for row in cast(server, "ada")] == [("done", {"class_ids": [SIT, 67]})]
+
+
+def test_a_list_that_does_not_come_is_asked_for_again(browser: Any, tmp_path: Path) -> None:
+    with (
+        serving_boxes(tmp_path, kind="person") as server,
+        clean_page(browser, ordered="net::ERR_FAILED") as page,
+    ):
+        page.route("**/api/labels", lambda route: route.abort())
+        open_as(page, server, "ada", kind="person")
+        page.wait_for_selector(".person-work [role=alert]")
+        assert "The actions could not be fetched." in page.inner_text(".person-work")
+        page.unroute("**/api/labels")
+        page.click(".person-work .primary")
+        until(page, "document.querySelectorAll('.act').length === 80")
+        _take(page, "sit")
+        press(page, "Control+Enter")
+        page.wait_for_selector("#screen-message:not([hidden])")
+        assert cast(server, "ada")[0][3] == {"class_ids": [SIT]}

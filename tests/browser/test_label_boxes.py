@@ -10,7 +10,17 @@ import cv2
 import numpy as np
 import pytest
 from tests.browser.boxed_world import cast, open_as, press, serving_boxes
-from tests.browser.one_question import ARGS, answers, clean_page, faint_texts, opened_page, served_question, tap, until
+from tests.browser.one_question import (
+    ARGS,
+    answers,
+    clean_page,
+    covered,
+    faint_texts,
+    opened_page,
+    served_question,
+    tap,
+    until,
+)
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
@@ -455,6 +465,14 @@ def test_every_text_can_be_read(browser: Any, url: str, scheme: str) -> None:
         page.click("#done")
         assert faint_texts(page) == []
         assert len(faint_texts(page, least=22)) > 10, "every text is fainter than black on white"
+
+
+@pytest.mark.parametrize("size", [(360, 640), (844, 390), (820, 1180), (1920, 1080)])
+def test_nothing_covers_anything_at_any_size(browser: Any, url: str, size: tuple[int, int]) -> None:
+    width, height = size
+    with opened_page(browser, url, width=width, height=height, is_phone=min(size) < 700) as page:
+        until(page, f"{SHAPES} === 3")
+        assert covered(page) == []
 
 
 def test_every_control_has_a_name(page: Any) -> None:

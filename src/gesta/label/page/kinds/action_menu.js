@@ -9,6 +9,8 @@ export const CATEGORIES = [
   { name: "person", title: "With a person", short: "Person", max: 3, hint: "up to three" },
 ];
 const NUM_DIGITS = 9;
+/** Whether a pointer can rest on things, as it cannot on a touch screen, which then has no keys either. */
+export const canHover = () => matchMedia("(hover: hover)").matches;
 
 const shortOf = (name) => name.replace(/ \(e\.g\..*\)$/, "");
 const categoryOf = (name) => CATEGORIES.find((category) => category.name === name);
@@ -65,7 +67,7 @@ export function createMenu(labels, on, ctx) {
   let taken = [];
 
   const input = el("input", { type: "text", id: "action-search", autocomplete: "off", autocapitalize: "off", spellcheck: "false",
-    enterkeyhint: "done", placeholder: "Type a few letters, then Enter; ☆ makes a favourite", "aria-label": "Search the actions; Enter chooses the first found",
+    enterkeyhint: "done", placeholder: canHover() ? "Type a few letters, then Enter; ☆ makes a favourite" : "Search the actions", "aria-label": "Search the actions; Enter chooses the first found",
     "aria-describedby": "action-found", oninput: () => search(), onkeydown: (event) => onSearchKey(event) });
   const foundText = el("span", { id: "action-found", class: "found" });
   const favouriteRow = el("div", { class: "favourites", role: "group", "aria-label": "Favourites" });

@@ -2,10 +2,9 @@
 // persons, of AVA's eighty.
 
 import { counted, el, question as heading } from "/static/dom.js";
-import { CATEGORIES, createMenu, toggled } from "./action_menu.js";
+import { CATEGORIES, canHover, createMenu, toggled } from "./action_menu.js";
 
 const FAVOURITES = "favourites";
-const canHover = () => matchMedia("(hover: hover)").matches;
 
 export function mount(root, question, ctx) {
   let page = null;
@@ -126,7 +125,7 @@ function createPage(labels, player, ctx) {
       count.textContent = `${mine.length} of ${category.max}`;
       const buttons = mine.map((id) => el("button", { type: "button", class: "picked", "aria-label": `Take away ${byId.get(id).name}`,
         onclick: () => letGo(id) }, byId.get(id).name, el("span", { "aria-hidden": "true", text: "✕" })));
-      list.replaceChildren(...(buttons.length ? buttons : [el("span", { class: "none", text: category.name === "pose" ? "choose one" : "none" })]));
+      list.replaceChildren(...(buttons.length ? buttons : [el("span", { class: "none", text: category.name === "pose" ? "choose a pose" : "none" })]));
     }
     const hasPose = numberOf(CATEGORIES[0]) === 1;
     done.classList.toggle("is-unready", !hasPose);
