@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import polars as pl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gesta.consensus import judge, standing_votes
@@ -31,6 +31,9 @@ ITEMS = [make(clip_id, class_id) for make in (clip_item, box_item) for clip_id i
 IDS = [item.item_id for item in ITEMS]
 NO_GOLD = frame_of("gold", [])
 
+half_as_many = settings(max_examples=50)
+"""Each example judges whole logs, some twice."""
+
 ballots = st.lists(
     st.tuples(st.sampled_from(IDS), st.sampled_from(WORKERS), st.sampled_from(ANSWERS)),
     max_size=40,
@@ -53,6 +56,7 @@ def verdicts(items: list[Item], cast: list[tuple[str, str, str]], **rules: objec
     return {row[0]: row[1:] for row in judged.verdicts.select(columns).iter_rows()}
 
 
+@half_as_many
 @given(ballots, st.data())
 def test_a_revised_log_is_the_log_of_who_said_so_at_once(cast: list[tuple[str, str, str]], data: st.DataObject) -> None:
     changes = (
@@ -67,6 +71,7 @@ def test_a_revised_log_is_the_log_of_who_said_so_at_once(cast: list[tuple[str, s
     assert stands["answer"].to_list() == [answer for *_, answer in at_once]
 
 
+@half_as_many
 @given(ballots)
 def test_gold_is_judged_by_what_was_said_first(cast: list[tuple[str, str, str]]) -> None:
     gold = frame_of("gold", [Gold(item_id=IDS[0], answer="yes"), Gold(item_id=IDS[-1], answer="no")])
@@ -81,23 +86,35 @@ def as_new(item_id: str) -> str:
     return item_id.removesuffix(f":{OLD}") + (f":{NEW}" if item_id.endswith(f":{OLD}") else "")
 
 
-@given(ballots, st.booleans())
-def test_a_merged_log_is_the_log_of_one_class(cast: list[tuple[str, str, str]], are_gone: bool) -> None:  # noqa: FBT001
-    """Whether the old items are still in the table or not."""
+@half_as_many
+@given(ballots, st.booleans(), st.data())
+def test_a_merged_log_is_the_log_of_one_class(
+    cast: list[tuple[str, str, str]],
+    are_gone: bool,  # noqa: FBT001
+    data: st.DataObject,
+) -> None:
+    """Whether the old items are still in the table or not, and whether answers were revised or not."""
     asked = [item for item in ITEMS if item.class_id == NEW or not are_gone]
-    joined: list[tuple[str, str, str]] = []
-    for item_id, worker, answer in cast:
-        if (as_new(item_id), worker) not in {ballot[:2] for ballot in joined}:
-            joined.append((as_new(item_id), worker, answer))
-    found = verdicts(asked, cast, merges={OLD: NEW})
-    assert found == verdicts([item for item in ITEMS if item.class_id == NEW], joined)
+    changes = (
+        data.draw(st.lists(st.tuples(st.sampled_from(cast), st.sampled_from(ANSWERS)), max_size=4)) if cast else []
+    )
+    revised = cast + [(item_id, worker, answer) for (item_id, worker, _), answer in changes]
+    final = {ballot[:2]: ballot[2] for ballot in revised}
+    joined: dict[tuple[str, str], str] = {}
+    for item_id, worker, _ in cast:
+        joined.setdefault((as_new(item_id), worker), final[item_id, worker])
+    found = verdicts(asked, revised, merges={OLD: NEW})
+    at_once = [(*ballot, answer) for ballot, answer in joined.items()]
+    assert found == verdicts([item for item in ITEMS if item.class_id == NEW], at_once)
 
 
+@half_as_many
 @given(ballots)
 def test_merging_no_class_changes_nothing(cast: list[tuple[str, str, str]]) -> None:
     assert verdicts(ITEMS, cast, merges={77: 78}) == verdicts(ITEMS, cast)
 
 
+@half_as_many
 @given(ballots)
 def test_chains_of_merges_are_followed(cast: list[tuple[str, str, str]]) -> None:
     third = [*ITEMS, *(make(clip_id, 3) for make in (clip_item, box_item) for clip_id in "cd")]
@@ -106,11 +123,13 @@ def test_chains_of_merges_are_followed(cast: list[tuple[str, str, str]]) -> None
     assert all(item_id.endswith(":3") for item_id in chained)
 
 
+@half_as_many
 @given(ballots, st.sets(st.sampled_from(WORKERS)))
 def test_without_a_worker_it_is_as_if_she_had_not_come(cast: list[tuple[str, str, str]], away: set[str]) -> None:
     assert verdicts(ITEMS, cast, without=away) == verdicts(ITEMS, [row for row in cast if row[1] not in away])
 
 
+@half_as_many
 @given(ballots, st.sets(st.sampled_from(WORKERS)), st.sets(st.sampled_from(WORKERS)))
 def test_the_owners_word_goes_before_gold(cast: list[tuple[str, str, str]], away: set[str], back: set[str]) -> None:
     """Nobody passes here; who is let in counts, whoever is not does not."""
@@ -129,6 +148,7 @@ def test_the_owners_word_goes_before_gold(cast: list[tuple[str, str, str]], away
     assert {row[0]: row[1:] for row in judged.verdicts.select(columns).iter_rows()} == found
 
 
+@half_as_many
 @given(ballots, st.integers(1, 4), st.integers(1, 4), st.integers(0, 4))
 def test_another_rule_is_applied_to_the_same_votes(
     cast: list[tuple[str, str, str]], accept_yes: int, stop_at: int, more: int
