@@ -402,6 +402,17 @@ def test_media_come_in_ranges_and_are_not_sent_twice(service: Service) -> None:
     assert http.call("HEAD", link.replace("&s=", "&s=x")).status_code == 403
 
 
+def test_a_cut_that_is_gone_from_the_disk_is_made_again(service: Service) -> None:
+    link = service.somebody().task()["task"]["items"][0]["media_url"]
+    http = service.people["nobody"]
+    whole = http.get(link)
+    for path in service.server.service.media.cuts.folder.glob("*.mp4"):
+        path.unlink()
+    again = http.get(link)
+    assert (again.status_code, again.headers["etag"]) == (200, whole.headers["etag"])
+    assert again.content == whole.content
+
+
 def test_the_rest_of_a_task_is_cut_once_its_first_clip_is_wanted_and_not_before(tmp_path: Path) -> None:
     work = make_work(tmp_path)
     with running_server(work, limits=NO_LIMITS) as server, client_of(server.url) as client:

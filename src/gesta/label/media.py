@@ -6,6 +6,7 @@ Clips and videos are looked up in tables held in memory; nothing here touches th
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -260,7 +261,7 @@ class Media:
         return self.clip_file(asked).result()
 
     def frames_file(self, asked: Asked, *, has_neighbours: bool) -> Future[Path]:
-        """The key-frame as a file of JPEG pictures (`frame_in` reads it), alone or with its neighbours.
+        """The key-frame as a file of JPEG pictures (`read_frame` reads it), alone or with its neighbours.
 
         The neighbours come together, since decoding one of them means decoding the ones before it. The future raises
         BadVideo when the source cannot be decoded, is not there or lies outside `roots`.
@@ -374,18 +375,20 @@ def write_frames(source: Path, target: Path, *, at_us: int, offsets: range, shor
     return target
 
 
-def frame_in(content: bytes, offset: int) -> bytes:
+def read_frame(path: Path, offset: int) -> bytes:
     """The JPEG picture so many frames off the key-frame, out of a file that `write_frames` wrote.
 
     Raises:
         BadVideo: the file does not hold it.
+        FileNotFoundError: the file is gone.
     """
-    start, stop = _HEAD.unpack_from(content)
-    if not start <= offset < stop:
-        raise BadVideo("there is no such frame", where=str(offset), reason="absent")
-    sizes = struct.unpack_from(f"<{stop - start}i", content, _HEAD.size)
-    begin = _HEAD.size + 4 * (stop - start) + sum(sizes[: offset - start])
-    return content[begin : begin + sizes[offset - start]]
+    with path.open("rb") as file:
+        start, stop = _HEAD.unpack(file.read(_HEAD.size))
+        if not start <= offset < stop:
+            raise BadVideo("there is no such frame", where=str(offset), reason="absent")
+        sizes = struct.unpack(f"<{stop - start}i", file.read(4 * (stop - start)))
+        file.seek(sum(sizes[: offset - start]), os.SEEK_CUR)
+        return file.read(sizes[offset - start])
 
 
 # ---- opening ---------------------------------------------------------------------------------------------------------

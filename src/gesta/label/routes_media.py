@@ -11,7 +11,7 @@ import hmac
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from gesta.label.book import Question, WorkerHere
 from gesta.label.guards import refusal, responses
-from gesta.label.media import Asked, clip_ids_of, frame_in
+from gesta.label.media import Asked, clip_ids_of, read_frame
 from gesta.label.media_cuts import MediaBusy
 from gesta.label.media_links import PERIOD_S, is_good_link, link_query
 from gesta.label.service import Service
@@ -180,23 +180,20 @@ async def _asked(request: Request, task_id: str, slot: str, *, expires_s: int, s
 # ---- files -----------------------------------------------------------------------------------------------------------
 
 
-async def _content(service: Service, waiting: Future[Path]) -> tuple[Path, bytes]:
-    """The file and what is in it; cut again where it was dropped from the folder just now."""
-    try:
-        path = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(waiting)), WAIT_S)
-    except TimeoutError as error:
-        raise MediaBusy("the clip is still being cut", mend="Try again in a moment") from error
-    return path, await asyncio.to_thread(path.read_bytes)
-
-
-async def _file(service: Service, ask: Any) -> tuple[Path, bytes]:
-    for _ in range(2):
-        waiting = ask()
+async def _content(
+    service: Service, ask: Callable[[], Future[Path]], read: Callable[[Path], bytes]
+) -> tuple[str, bytes]:
+    """The file's name and what `read` finds in it; cut again where it was dropped from the folder just now."""
+    for _ in range(3):
         try:
-            return await _content(service, waiting)
+            path = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(ask())), WAIT_S)
+        except TimeoutError as error:
+            raise MediaBusy("the clip is still being cut", mend="Try again in a moment") from error
+        try:
+            return path.name, await asyncio.to_thread(read, path)
         except FileNotFoundError:
-            service.media.cuts.forget(waiting.result().name)
-    return await _content(service, ask())
+            service.media.cuts.forget(path.name)
+    raise MediaBusy("the clip was dropped again and again", mend="Let the cuts take more of the disk")
 
 
 def _served(request: Request, content: bytes, *, name: str, media_type: str, secret: bytes) -> Response:
@@ -309,8 +306,8 @@ async def _clip(request: Request, task_id: str, slot: str, *, n: int | None, exp
     service: Service = request.app.state.service
     if n is not None and (asked.kind not in ("cluster", "class") or not 0 <= n < len(clip_ids_of(asked))):
         raise refusal(404, "not-found", "There is no such clip.")
-    path, content = await _file(service, lambda: service.media.clip_file(asked, n))
-    return _served(request, content, name=path.name, media_type="video/mp4", secret=service.secret)
+    name, content = await _content(service, lambda: service.media.clip_file(asked, n), Path.read_bytes)
+    return _served(request, content, name=name, media_type="video/mp4", secret=service.secret)
 
 
 async def _frame(request: Request, task_id: str, slot: str, *, offset: int, expires_s: int, signed: str) -> Response:
@@ -318,6 +315,10 @@ async def _frame(request: Request, task_id: str, slot: str, *, offset: int, expi
     service: Service = request.app.state.service
     if asked.kind != "frame" or offset not in service.media.offsets_of(asked):
         raise refusal(404, "not-found", "There is no such frame.")
-    path, content = await _file(service, lambda: service.media.frames_file(asked, has_neighbours=offset != 0))
-    name = f"{path.name}/{offset}"
-    return _served(request, frame_in(content, offset), name=name, media_type="image/jpeg", secret=service.secret)
+    name, picture = await _content(
+        service,
+        lambda: service.media.frames_file(asked, has_neighbours=offset != 0),
+        lambda path: read_frame(path, offset),
+    )
+    name = f"{name}/{offset}"
+    return _served(request, picture, name=name, media_type="image/jpeg", secret=service.secret)

@@ -208,14 +208,14 @@ def test_frames_are_the_ones_at_their_offsets(work_folder: WorkFolder) -> None:
     media = m.open_media(work, cut=fake_cut)
     question = asked("frame", timestamp_us=1_600_000)
     assert media.offsets_of(question) == range(-25, 26)
-    alone = media.frames_file(question, has_neighbours=False).result(TIMEOUT_S).read_bytes()
-    assert brightness(m.frame_in(alone, 0)) == pytest.approx(80, abs=2), "frame 40"
+    alone = media.frames_file(question, has_neighbours=False).result(TIMEOUT_S)
+    assert brightness(m.read_frame(alone, 0)) == pytest.approx(80, abs=2), "frame 40"
     with pytest.raises(BadVideo, match="there is no such frame"):
-        m.frame_in(alone, 1)
-    beside = media.frames_file(question, has_neighbours=True).result(TIMEOUT_S).read_bytes()
+        m.read_frame(alone, 1)
+    beside = media.frames_file(question, has_neighbours=True).result(TIMEOUT_S)
     for offset in (-25, -1, 0, 1, 25):
-        assert brightness(m.frame_in(beside, offset)) == pytest.approx(2 * (40 + offset), abs=2)
-    assert m.frame_in(alone, 0) == m.frame_in(beside, 0)
+        assert brightness(m.read_frame(beside, offset)) == pytest.approx(2 * (40 + offset), abs=2)
+    assert m.read_frame(alone, 0) == m.read_frame(beside, 0)
 
 
 def test_frames_beyond_the_ends_are_not_offered(work_folder: WorkFolder) -> None:
@@ -225,7 +225,7 @@ def test_frames_beyond_the_ends_are_not_offered(work_folder: WorkFolder) -> None
     assert media.offsets_of(asked("frame", timestamp_us=80_000)) == range(-2, 26)
     assert media.offsets_of(asked("frame", timestamp_us=3_960_000)) == range(-25, 1)
     last = media.frames_file(asked("frame", timestamp_us=3_960_000), has_neighbours=True).result(TIMEOUT_S)
-    assert brightness(m.frame_in(last.read_bytes(), 0)) == pytest.approx(198, abs=2)
+    assert brightness(m.read_frame(last, 0)) == pytest.approx(198, abs=2)
 
 
 def test_a_cut_is_muted_h264_of_the_right_length(work_folder: WorkFolder) -> None:
