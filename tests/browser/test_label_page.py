@@ -13,6 +13,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from tests.browser.fake_label import picture
+from tests.browser.page_steps import READ, press, question, until, wait_for
 
 from gesta.label.items import build_items
 from gesta.label.rules import Rules
@@ -26,11 +27,6 @@ sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
 
 ACTIONS = ("waving", "juggling", "bowing")
-ARGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-READ = {"guides": dict.fromkeys(("clip", "suggestion", "box"), 1)}
 
 
 @pytest.fixture(scope="module")
@@ -89,14 +85,6 @@ def serving(work: Path, **rules: Any) -> Iterator[RunningServer]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[sync_api.Browser]:
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=list(ARGS))
-        yield launched
-        launched.close()
-
-
 @pytest.fixture
 def page(browser: sync_api.Browser) -> Iterator[sync_api.Page]:
     """A fresh page; the test fails when it logged an error of its own, or broke the service's security policy."""
@@ -124,30 +112,6 @@ def sign_in(page: sync_api.Page, server: RunningServer, worker_id: str = "ada", 
 
 def api(server: RunningServer, token: str) -> httpx.Client:
     return httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {token}"}, trust_env=False)
-
-
-def wait_for(page: sync_api.Page, screen: str) -> None:
-    page.wait_for_selector(f"#screen-{screen}:not([hidden])")
-
-
-def press(page: sync_api.Page, *keys: str) -> None:
-    """Each key after the moment in which the page takes no second answer."""
-    for key in keys:
-        page.wait_for_timeout(170)
-        page.keyboard.press(key)
-
-
-def until(page: sync_api.Page, expression: str) -> None:
-    """Wait for it: Playwright's own waiting needs eval, which the page's security policy forbids."""
-    for _ in range(160):
-        if page.evaluate(expression):
-            return
-        page.wait_for_timeout(50)
-    pytest.fail(f"it never came true: {expression}")
-
-
-def question(page: sync_api.Page) -> str:
-    return " ".join(page.inner_text("#question").split())
 
 
 def cast(server: RunningServer, worker_id: str = "ada") -> list[tuple[Any, ...]]:

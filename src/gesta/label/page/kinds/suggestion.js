@@ -39,6 +39,7 @@ export function mount(root, question, ctx) {
 export function suggestionField(ctx, { text, onText, onSend, skip = "" }) {
   let names = [];
   let chosen = -1;
+  let hasTyped = false;
   const input = el("input", { id: "instead", type: "text", maxlength: MAX_CHARS, autocomplete: "off", autocapitalize: "off",
     role: "combobox", "aria-expanded": "false", "aria-autocomplete": "list", "aria-controls": "instead-list",
     "aria-label": "The action, in a few words", placeholder: "for example: pruning a tree", "aria-describedby": "instead-problem" });
@@ -78,6 +79,7 @@ export function suggestionField(ctx, { text, onText, onSend, skip = "" }) {
   };
 
   input.addEventListener("input", () => {
+    hasTyped = true;
     problem.textContent = "";
     onText(input.value);
     if (input.value.trim()) open();
@@ -108,7 +110,10 @@ export function suggestionField(ctx, { text, onText, onSend, skip = "" }) {
     problem.textContent = "Please write the action in a few words, or say that you cannot.";
     input.focus();
   });
-  ctx.actionNames().then((found) => (names = found));
+  ctx.actionNames().then((found) => {
+    names = found;
+    if (hasTyped && input.value.trim() && document.activeElement === input) open();
+  });
   return { element, focus: () => input.focus({ preventScroll: true }) };
 }
 
