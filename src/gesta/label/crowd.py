@@ -35,7 +35,10 @@ __all__ = [
     "MANNERS", "CrowdSummary", "SimulatedWorker", "check_answers", "default_crowd", "habits_of", "simulate_crowd",
 ]  # fmt: skip
 
-CONNECT_RETRIES = 3
+SEND_TRIES = 4
+"""Times a request is sent before the service counts as gone; each may be repeated, a send under its key too. Source:
+ours; a connection that was idle may be closed by either end just when it is used."""
+
 TIMEOUT_S = 60.0
 PAUSE_S = 0.02
 """Between two looks for leases that have run out. Source: ours."""
@@ -125,9 +128,10 @@ def simulate_crowd(
     started = last_vote = time.monotonic()
     num_votes = num_tasks = num_repeats = 0
     rest = _Rest(deque(workers), deque(), deque(), [], [])
-    transport = httpx.HTTPTransport(retries=CONNECT_RETRIES)
+    # A pool that closes what is over its limit may close a connection that another thread has just been given.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     with (
-        httpx.Client(base_url=server.url, timeout=TIMEOUT_S, transport=transport, trust_env=False) as client,
+        httpx.Client(base_url=server.url, timeout=TIMEOUT_S, limits=limits, trust_env=False) as client,
         ThreadPoolExecutor(concurrency, thread_name_prefix="gesta-crowd") as pool,
     ):
         running: dict[Future[_Turn], SimulatedWorker] = {}
@@ -168,15 +172,23 @@ class _Desk:
     token: str
 
     def post(self, path: str, body: Json) -> dict[str, Any]:
-        """The reply; that of one who is barred is `{"status": "barred"}`."""
-        try:
-            response = self.client.post(path, json=body, headers={"Authorization": f"Bearer {self.token}"})
-        except httpx.HTTPError as error:
-            raise GestaError(
-                f"the label service cannot be reached ({type(error).__name__}: {error})",
-                where=f"{self.client.base_url}{path}",
-                mend="See that it runs",
-            ) from error
+        """The reply; that of one who is barred is `{"status": "barred"}`.
+
+        Raises:
+            GestaError: the service refuses, or cannot be reached.
+        """
+        headers = {"Authorization": f"Bearer {self.token}"}
+        for num_tries in range(1, SEND_TRIES + 1):
+            try:
+                response = self.client.post(path, json=body, headers=headers)
+                break
+            except httpx.TransportError as error:
+                if num_tries == SEND_TRIES:
+                    raise GestaError(
+                        f"the label service cannot be reached ({type(error).__name__}: {error})",
+                        where=f"{self.client.base_url}{path}",
+                        mend="See that it runs",
+                    ) from error
         reply = json.loads(response.content)
         if response.status_code == 403 and reply["error"]["code"] == "barred":
             return {"status": "barred"}
