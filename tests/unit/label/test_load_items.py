@@ -185,8 +185,8 @@ def test_a_box_that_more_raters_proposed_is_the_same_question(work_folder: WorkF
         write(work, "proposed_labels", [ProposedLabel(class_id=12, num_proposed=num_proposed, num_raters=3, **at)])
         build_items(work, kinds=["box", "person"])
         build_items(work, kinds=["box"])
-        # The clip item asks for a class that this label map does not have.
-        write(work, "candidates", [])
+        # The same action is asked of the clip as a whole, which does not hold up what raters saw a person do.
+        write(work, "candidates", [Candidate(clip_id="c00", class_id=12, source="t", query="", score=1.0)])
         build_items(work, kinds=["clip"])
         load_items(store, work, rules=RULES, now_us=1)
         box = rows(store)["box:c00:0000000005:0:12"]
