@@ -29,7 +29,7 @@ from gesta.label.load_items import LoadedItems
 from gesta.label.routes_media import item_media
 from gesta.label.service import Service
 from gesta.label.sql_tables import items, votes, workers
-from gesta.schema import BadInput
+from gesta.schema import BadInput, MissingTable, Refused
 
 MAX_CLASS_ID = 2**53
 """Class ids in addresses are whole numbers that JavaScript can hold."""
@@ -345,8 +345,15 @@ def _make_split(service: Service, cache: BoardCache, class_id: int, body: SplitB
     clip_ids = cache.clips_of(class_id, which=body.clips, texts=body.into)
     if not clip_ids:
         raise BadInput(f"the class has no {body.clips} clips", mend="Send others: accepted, rejected, all or suggested")
-    edited = split_class(service.work, old=class_id, into=body.into, clip_ids=clip_ids)
-    build_items(service.work)
+    try:
+        edited = split_class(service.work, old=class_id, into=body.into, clip_ids=clip_ids)
+        build_items(service.work)
+    except MissingTable as error:
+        raise Refused(
+            "the service's work folder lacks the tables that items are made of, so no class can be split here",
+            where=error.where,
+            mend="Serve the folder that `gesta mine` wrote",
+        ) from error
     return edited
 
 
