@@ -134,10 +134,11 @@ def _there(db: sa.Connection, class_ids: Collection[int] | None) -> pl.DataFrame
     query = sa.select(items.c.item_id, items.c.seq, *(items.c[name] for name in _TAKEN))
     if class_ids is not None:
         query = query.where(items.c.class_id.in_(class_ids))
-    rows = db.execute(query).all()
-    return pl.DataFrame(
-        [tuple(row) for row in rows], schema={"item_id": pl.String(), "seq": pl.Int64(), **_DTYPES}, orient="row"
-    )
+    schema = {"item_id": pl.String(), "seq": pl.Int64(), **_DTYPES}
+    # In parts, so that a million rows never stand in memory as Python objects.
+    parts = db.execute(query, execution_options={"yield_per": _NUM_AT_ONCE}).partitions()
+    frames = [pl.DataFrame([tuple(row) for row in part], schema=schema, orient="row") for part in parts]
+    return pl.concat([pl.DataFrame(schema=schema), *frames])
 
 
 def _numbered(wanted: pl.DataFrame, there: pl.DataFrame, *, first: int) -> pl.DataFrame:
