@@ -296,6 +296,23 @@ def _check_every_kind(ada: Person, nobody: Person) -> None:
     ]
 
 
+def test_answers_sent_one_by_one_do_not_tell_which_were_gold(tmp_path: Path) -> None:
+    with running_server(make_work(tmp_path), limits=NO_LIMITS) as server, client_of(server.url) as client:
+        eve = Person(client, server.token_of("eve"))
+        told = []
+        while (task := eve.task()["task"])["kind"] != "clip":
+            eve.send(task)
+        for slot in range(len(task["items"]) - 1):
+            told.append(eve.send({**task, "items": [task["items"][slot]]}).json()["gold"])
+            told.append(eve.get("/api/me").json()["gold"])
+        assert eve.post("/api/return", {"task_id": task["task_id"]}).json() == {"is_returned": True}
+        assert [*told, eve.get("/api/me").json()["gold"]] == [{"accuracy": None, "is_low": False}] * (len(told) + 1)
+        assert server.service.book.by_name["eve"].num_gold > 0
+        again = eve.task()["task"]
+        assert again["kind"] == "clip"
+        assert eve.send(again).json()["gold"] == {"accuracy": 0.0, "is_low": True}, "told once a task is finished"
+
+
 # ---- links -----------------------------------------------------------------------------------------------------------
 
 

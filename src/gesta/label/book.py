@@ -36,7 +36,11 @@ COUNTED = ("yes", "no", "unsure", "broken")
 
 @dataclass(slots=True)
 class WorkerHere:
-    """A worker as the service knows them."""
+    """A worker as the service knows them.
+
+    `told_gold` is the gold answered, and right, when they finished a task last: what they are told of. Told after every
+    answer, it would say which answers were gold.
+    """
 
     seq: int
     worker_id: str
@@ -50,6 +54,7 @@ class WorkerHere:
     gold_met: set[int] | None = None
     task: LiveTask | None = None
     exhausted_at: dict[str, int] = field(default_factory=dict)
+    told_gold: tuple[int, int] = (0, 0)
 
 
 @dataclass(slots=True)
@@ -491,7 +496,7 @@ class Book:
         if known is None:
             known = WorkerHere(
                 seq=row.seq, worker_id=row.worker_id, role="", state="", is_held_by_owner=False, token_sha256=None,
-                num_votes=0, num_gold=0, num_gold_right=0,
+                num_votes=0, num_gold=0, num_gold_right=0, told_gold=(row.num_gold, row.num_gold_right),
             )  # fmt: skip
             self.workers[row.seq] = known
         if known.worker_id != row.worker_id and self.by_name.get(known.worker_id) is known:

@@ -284,6 +284,7 @@ class Clerk:
         is_trusted = self.rules.trust.is_trusted(num_gold=worker.num_gold, num_gold_right=worker.num_gold_right)
         is_finished = task.task_id in self.book.tasks and len(task.answered) == len(task.seqs)
         if is_finished:
+            worker.told_gold = (worker.num_gold, worker.num_gold_right)
             self._end(writes, task, "answered", now_us=now_us)
         if not is_trusted and not worker.is_held_by_owner:
             self._bar(db, writes, worker, now_us=now_us)
@@ -365,11 +366,12 @@ def _class_row(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def gold_of(worker: WorkerHere, *, rules: Rules) -> dict[str, Any]:
-    """What a worker is told of their gold: the share right, and whether it is low.
+    """What a worker is told of their gold, as of the last finished task: the share right, and whether it is low.
 
     Source: Kinetics-400 paper, section 3.3: a warning below 50 %.
     """
-    if not worker.num_gold:
+    num_gold, num_right = worker.told_gold
+    if not num_gold:
         return {"accuracy": None, "is_low": False}
-    accuracy = worker.num_gold_right / worker.num_gold
+    accuracy = num_right / num_gold
     return {"accuracy": round(accuracy, 3), "is_low": accuracy < rules.warn_below_frac}
