@@ -211,6 +211,8 @@ def test_the_player_obeys_the_keys(page: sync_api.Page, service: tuple[str, Fake
     assert page.evaluate(f"{video}.currentTime") == pytest.approx((min(frame + 1, 49) - 1.5) / 25, abs=1e-3)
     page.keyboard.press("r")
     until(page, f"!{video}.paused")
+    replay = "button[data-action=replay]"
+    assert page.get_attribute(replay, "aria-label") == "Replay, 1 so far"
     assert page.evaluate(f"{video}.currentTime") < 1
     for _ in range(9):
         page.keyboard.press("-")
@@ -222,6 +224,7 @@ def test_the_player_obeys_the_keys(page: sync_api.Page, service: tuple[str, Fake
     press(page, "u")
     until(page, f"{video}.playbackRate === 2.5")
     assert page.inner_text("#speed") == "2.5×"
+    assert page.get_attribute(replay, "aria-label") == "Replay", "the next clip was not replayed yet"
     page.wait_for_timeout(500)
     assert fake.prefs["ada"]["speed"] == 2.5
 

@@ -36,6 +36,7 @@ export class Player {
     this.position = el("input", { type: "range", min: 0, max: 1000, value: 0, "aria-label": "Position in the clip",
       oninput: () => this.seekShare(this.position.value / 1000) });
     this.keyMark = el("i", { class: "key-mark", hidden: true, title: "The moment asked about" });
+    this.replayCount = el("span", { class: "replays" });
     this.playIcon = el("span", { class: "play-icon", "aria-hidden": "true", text: "❚❚" });
     this.playButton = button("play", { id: "play", "aria-label": "Pause", onclick: () => this.toggle() }, this.playIcon);
     this.speedButton = el("button", { type: "button", id: "speed", onclick: () => this.setSpeed(1) });
@@ -49,7 +50,7 @@ export class Player {
         button("slower", { "aria-label": "Slower", onclick: () => this.changeSpeed(-1) }, glyph("«")),
         this.speedButton,
         button("faster", { "aria-label": "Faster", onclick: () => this.changeSpeed(1) }, glyph("»"))),
-      button("replay", { "aria-label": "Replay", onclick: () => this.replay() }, glyph("↻"), el("span", { class: "wide", text: "Replay" })),
+      button("replay", { "aria-label": "Replay", onclick: () => this.replay() }, glyph("↻"), el("span", { class: "wide", text: "Replay" }), this.replayCount),
       this.boxButton);
     this.element = el("div", { class: "player" }, this.stage, this.transport);
   }
@@ -81,7 +82,7 @@ export class Player {
     this.setSpeed(this.prefs.get("speed", 1), { isKept: false });
     this.fit();
     if (isSame && isQuiet) return this.play();
-    this.numReplays = 0;
+    this.setReplays(0);
     if (this.video.error) this.video.load();
     this.start();
   }
@@ -152,12 +153,18 @@ export class Player {
 
   replay() {
     if (!this.video) return;
-    this.numReplays += 1;
+    this.setReplays(this.numReplays + 1);
     if (this.video.error) {
       this.note.hidden = true;
       this.video.load();
     }
     this.start();
+  }
+
+  setReplays(number) {
+    this.numReplays = number;
+    this.replayCount.textContent = number ? String(number) : "";
+    this.replayCount.parentElement?.setAttribute("aria-label", number ? `Replay, ${number} so far` : "Replay");
   }
 
   showPlaying() {
