@@ -11,7 +11,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass, fields
 from decimal import ROUND_HALF_UP, Decimal, DecimalException
@@ -331,21 +331,23 @@ def _task_shares(db: sa.Connection) -> dict[int, Fraction]:
     left = sorted(db.execute(sa.select(tasks.c.worker_seq).where(~is_whole).distinct()).scalars())
     for some in in_chunks(left, 200):
         rows = db.execute(sa.select(tasks).where(tasks.c.worker_seq.in_(some))).all()
-        for row, answered in zip(rows, _votes_of_tasks(db, rows), strict=True):
-            if row.status != "answered":
+        parts = {row.task_id for row in rows if row.status != "answered"}
+        for row, answered in zip(rows, _votes_of_tasks(db, rows, of=parts), strict=True):
+            if row.task_id in parts:
                 part = Fraction(len({vote.seq for vote in answered}), max(1, len(json.loads(row.seqs))))
                 shares[row.worker_seq] = shares.get(row.worker_seq, Fraction(0)) + part
     return shares
 
 
-def _votes_of_tasks(db: sa.Connection, rows: Sequence[Any]) -> list[list[Any]]:
-    """The votes that were cast on each task's items by its worker; an item asked twice belongs to the later task."""
+def _votes_of_tasks(db: sa.Connection, rows: Sequence[Any], *, of: Collection[str]) -> list[list[Any]]:
+    """The votes on the items of the tasks `of`, task by task; an item that was asked twice belongs to the later one."""
     place: dict[tuple[int, int], int] = {}
     for number in sorted(range(len(rows)), key=lambda k: (rows[k].given_at_us, rows[k].task_id)):
         for seq in json.loads(rows[number].seqs):
             place[seq, rows[number].worker_seq] = number
     found: list[list[Any]] = [[] for _ in rows]
-    for some in in_chunks(sorted(place), 200):
+    wanted = sorted(pair for pair, number in place.items() if rows[number].task_id in of)
+    for some in in_chunks(wanted, 200):
         which = sa.tuple_(votes.c.seq, votes.c.worker_seq).in_(some)
         for vote in db.execute(sa.select(votes).where(which).order_by(votes.c.vote_id)):
             found[place[vote.seq, vote.worker_seq]].append(vote)
@@ -389,11 +391,13 @@ def _holders(row: Any) -> Iterable[tuple[int, list[str], str]]:
 
 def _work_of_tasks(db: sa.Connection, rule: PayRule, wanted: Sequence[Sequence[str]]) -> list[Work]:
     """What was done in each of these groups of tasks."""
-    ids = sorted({task_id for task_ids in wanted for task_id in task_ids})
+    ids = {task_id for task_ids in wanted for task_id in task_ids}
     rows = [
-        row for some in in_chunks(ids) for row in db.execute(sa.select(tasks).where(tasks.c.task_id.in_(some))).all()
+        row
+        for some in in_chunks(sorted(ids))
+        for row in db.execute(sa.select(tasks).where(tasks.c.task_id.in_(some))).all()
     ]
-    cast = {row.task_id: (row, found) for row, found in zip(rows, _votes_of_tasks(db, rows), strict=True)}
+    cast = {row.task_id: (row, found) for row, found in zip(rows, _votes_of_tasks(db, rows, of=ids), strict=True)}
     gold = _gold_of(db, {vote.seq for _, found in cast.values() for vote in found})
     return [_work_in(rule, [cast[task_id] for task_id in task_ids if task_id in cast], gold) for task_ids in wanted]
 
