@@ -57,7 +57,8 @@ _NEEDED: Mapping[str, tuple[str, ...]] = {
 _USED: Mapping[str, tuple[str, ...]] = {
     "person": ("key_frame_boxes", "key_frames", "tracks"),
     "box": ("proposed_labels", "candidates", "clips", "key_frames", "tracks"),
-    "class": ("kept", "clip_scores", "duplicates"),
+    "cluster": ("reviews",),
+    "class": ("kept", "clip_scores", "duplicates", "reviews"),
 }
 """The tables that each kind is made of: those that must be there, and those that are read where they are."""
 
@@ -68,7 +69,8 @@ def build_items(work: Path, *, kinds: Sequence[str] = KINDS_BY_DEFAULT) -> Stage
     clip: every candidate. suggestion: clips that workers rejected with a majority of no. frame: every key-frame.
     person: the persons that workers verified there, else the tracked ones. box: every action that raters proposed for
     a person; before there are such, every candidate's class and every person tracked at its clip's key-frame.
-    cluster: copies that `curate` found. class: pages of the clips that a class has.
+    cluster: copies that `curate` found. class: pages of the clips that a class has. What was reviewed stays and is
+    not asked again.
 
     Where `detect` has not run there are no box items. A candidate whose clip or class is unknown is rejected
     (`no-clip`, `no-class`).
@@ -87,7 +89,7 @@ def build_items(work: Path, *, kinds: Sequence[str] = KINDS_BY_DEFAULT) -> Stage
     if any(table in (*_NEEDED[kind], *_USED.get(kind, ())) for kind in kinds for table in ("candidates", "label_map")):
         # What an interrupted edit of classes left undone, or `mine` undid.
         finish_edits(work)
-    others = _items_of_other_kinds(work, kinds)
+    others = _items_that_stay(work, kinds)
     provenance = _provenance(work, kinds=kinds, others=others)
     outputs = (table_path(work, "items"), rejects_path(work, STAGE))
     if all(is_current(path, provenance) for path in outputs):
@@ -105,18 +107,23 @@ def build_items(work: Path, *, kinds: Sequence[str] = KINDS_BY_DEFAULT) -> Stage
         "cluster": lambda: cluster_items(work),
         "class": lambda: class_items(work),
     }
-    frame = pl.concat([others, *(sources[kind]() for kind in ANSWERS_OF if kind in kinds)])
+    made = [sources[kind]() for kind in ANSWERS_OF if kind in kinds]
+    frame = pl.concat([others, *made]).unique("item_id", keep="first", maintain_order=True)
     write_table(outputs[0], "items", frame, made_by=provenance)
     write_rejects(work, STAGE, rejects, made_by=provenance)
     return _summary(frame, count_reasons(rejects), was_current=False)
 
 
-def _items_of_other_kinds(work: Path, kinds: Sequence[str]) -> pl.DataFrame:
-    # Rounds follow one another: the votes on an earlier round's items must keep their items.
+def _items_that_stay(work: Path, kinds: Sequence[str]) -> pl.DataFrame:
+    # Rounds follow one another: the votes on an earlier round's items must keep their items, and what reviewers took
+    # out is no longer in the tables that the next round is made of.
     path = table_path(work, "items")
     if read_sidecar(path) is None or not path.is_file():
         return empty_frame("items")
-    return read_table(work, "items").filter(~pl.col("kind").is_in(list(kinds)))
+    is_reviewed = pl.lit(value=False)
+    if table_path(work, "reviews").is_file():
+        is_reviewed = pl.col("item_id").is_in(read_table(work, "reviews")["item_id"].unique().implode())
+    return read_table(work, "items").filter(~pl.col("kind").is_in(list(kinds)) | is_reviewed)
 
 
 def _provenance(work: Path, *, kinds: Sequence[str], others: pl.DataFrame) -> Provenance:

@@ -69,9 +69,9 @@ def _even_pages(clip_ids: Sequence[str]) -> list[list[str]]:
 def class_items(work: Path) -> pl.DataFrame:
     """A class item for each page of a class's clips, from the one that shows the action most surely to the least.
 
-    The clips are those that curation kept, else those that workers accepted. They are ranked by `clip_scores`, where
-    there is that table, else by the share of workers who said yes; a clip without a score comes last. A clip that
-    looks like one ranked above it follows that one at once, and says so (`near`).
+    The clips are those that curation kept, else those that workers accepted, but for those that were reviewed. They
+    are ranked by `clip_scores`, where there is that table, else by the share of workers who said yes; a clip without
+    a score comes last. A clip that looks like one ranked above it follows that one at once, and says so (`near`).
 
     Raises:
         MissingTable: there is no consensus on clips yet.
@@ -82,6 +82,9 @@ def class_items(work: Path) -> pl.DataFrame:
         clips = read_table(work, "kept").select("clip_id", "class_id")
     else:
         clips = labels.filter(verdict="accepted").select("clip_id", "class_id")
+    if table_path(work, "reviews").is_file():
+        seen = read_table(work, "reviews").filter(kind="class").select("clip_id", "class_id")
+        clips = clips.join(seen, on=["clip_id", "class_id"], how="anti")
     if table_path(work, "clip_scores").is_file():
         scores = read_table(work, "clip_scores")
     else:

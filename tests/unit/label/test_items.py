@@ -16,6 +16,7 @@ from gesta.schema import (
     Candidate,
     ClipKeyFrame,
     ClipLabel,
+    ClipReview,
     ClipScore,
     Duplicate,
     Kept,
@@ -231,6 +232,31 @@ def test_pages_hold_no_more_than_can_be_seen_and_part_no_look_alikes(tmp_path: P
     pages = {detail["page"]: detail["clips"] for detail in details(tmp_path, "class").values()}
     assert [clip["clip_id"] for clip in pages[1]] == ids[:-2]
     assert [(clip["clip_id"], clip["near"]) for clip in pages[2]] == [(ids[-2], None), (ids[-1], 0)]
+
+
+def test_what_was_reviewed_stays_and_is_not_asked_again(tmp_path: Path) -> None:
+    write(tmp_path, "label_map", [LabelClass(class_id=1, name="a")])
+    write(tmp_path, "clip_labels", [label(clip_id, num_yes=3) for clip_id in "ab"])
+    write(tmp_path, "duplicates", [alike("a", "b")])
+    build_items(tmp_path, kinds=["class", "cluster"])
+    first = details(tmp_path, "class") | details(tmp_path, "cluster")
+    reviews = [
+        ClipReview(
+            item_id=item_id, clip_id=clip_id, kind=kind, class_id=class_id, is_kept=True, num_workers=1, num_keep=1
+        )
+        for item_id, kind, class_id in read_table(tmp_path, "items").select("item_id", "kind", "class_id").iter_rows()
+        for clip_id in "ab"
+    ]
+    write(tmp_path, "reviews", reviews)
+    build_items(tmp_path, kinds=["class", "cluster"])
+    assert details(tmp_path, "class") | details(tmp_path, "cluster") == first
+    write(tmp_path, "clip_labels", [label(clip_id, num_yes=3) for clip_id in "abc"])
+    write(tmp_path, "duplicates", [alike("x", "y")])
+    build_items(tmp_path, kinds=["class", "cluster"])
+    then = details(tmp_path, "class") | details(tmp_path, "cluster")
+    assert first.items() <= then.items()
+    new = [then[item_id]["clips"] for item_id in then if item_id not in first]
+    assert new == [[{"clip_id": "c", "score": 1.0, "near": None}], ["x", "y"]]
 
 
 def test_scores_become_a_table(work_folder: WorkFolder, tmp_path: Path) -> None:
