@@ -23,6 +23,10 @@ BUCKET_MS = 250
 MOST_BUCKET = 479
 """Widths of the buckets of time spent; the last one, from two minutes on, has no end. Source: ours."""
 
+MOST_MISSED = 20
+"""How many looks' worth of new votes are taken in at once; when nobody looked for longer, the digest begins anew at the
+newest votes, so that no look takes minutes. Source: ours."""
+
 
 @dataclass(slots=True)
 class WorkerDigest:
@@ -59,7 +63,10 @@ class VoteDigest:
             # The first look begins at the newest votes: the last hours are what people want to see.
             self.low, self.high = last + 1, last
         room = last if max_votes is None else max_votes
-        # What came after the last look is always taken in whole, or the newest hours would show gaps.
+        if last - self.high > MOST_MISSED * room:
+            self._begin_anew()
+            self.low, self.high = last + 1, last
+        # What came after the last look is taken in whole, or the newest hours would show gaps.
         if last > self.high:
             self._take(db, self.high + 1, last)
             room -= last - self.high
@@ -68,6 +75,10 @@ class VoteDigest:
             first = max(1, self.low - room)
             self._take(db, first, self.low - 1)
             self.low = first
+
+    def _begin_anew(self) -> None:
+        for counts in (self.answers, self.gold_seen, self.gold_right, self.workers, self.suggestions):
+            counts.clear()
 
     def _take(self, db: sa.Connection, first: int, last: int) -> None:
         within = sa.and_(votes.c.vote_id >= first, votes.c.vote_id <= last)
