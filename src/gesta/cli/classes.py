@@ -20,7 +20,7 @@ def command() -> None:
     """Split a class whose clips show several actions, or merge two that are one.
 
     Votes stay as they were cast; the label map, the candidates and the items follow, and so do consensus and the
-    label service when they run next.
+    label service when they run next. Each takes --json, to print one JSON object for machines.
 
     \b
     Example:
