@@ -210,7 +210,11 @@ def _add_reading(app: FastAPI) -> None:
 
     @app.get("/api/owner/skill", response_model=list[Row], responses=_READ, tags=tags, dependencies=[Depends(_READERS)])
     def skill(request: Request, kind: Literal["clip", "box"] = "clip") -> Response:
-        """Every worker's skill and confusions by the model of Dawid and Skene, fitted to all answers of a kind."""
+        """Every worker's skill and confusions by the model of Dawid and Skene, fitted to all answers of a kind.
+
+        Raises:
+            HTTPException: 503 where the service was started without it.
+        """
         service = _service(request)
         if service.skill_of is None:
             raise refusal(503, "no-skill", "This service was started without the estimate of skill.")

@@ -193,7 +193,11 @@ def _add_edit_routes(app: FastAPI) -> None:
         who: Anybody,
         if_match: Annotated[str | None, Header()] = None,
     ) -> Response:
-        """Change an answer given before; If-Match says which revision was looked at, 409 that it has changed since."""
+        """Change an answer given before; If-Match says which revision was looked at, 409 that it has changed since.
+
+        Raises:
+            HTTPException: 428 without If-Match, 422 where it is no etag or the slots differ.
+        """
         if if_match is None:
             raise refusal(428, "no-if-match", "Say with If-Match which revision of the answer you change.")
         seen = if_match.strip().removeprefix("W/").strip('"')
