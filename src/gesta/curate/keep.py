@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gesta.schema import Duplicate
+from gesta.schema import ClipReview, Duplicate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,49 @@ class Standing:
     is_accepted: bool
     num_yes: int
     num_px: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reviews:
+    """What people decided: clips that stay and go of the copies they saw, and clips that go from a class.
+
+    `seen_in` names the reviews of copies that each clip was in.
+    """
+
+    chosen: frozenset[str]
+    gone: frozenset[str]
+    gone_from: frozenset[tuple[str, int]]
+    seen_in: Mapping[str, frozenset[str]]
+
+    def settles(self, pair: Duplicate) -> bool:
+        """Whether people saw both clips of the pair side by side."""
+        nowhere: frozenset[str] = frozenset()
+        return bool(self.seen_in.get(pair.clip_id_a, nowhere) & self.seen_in.get(pair.clip_id_b, nowhere))
+
+    def reason_to_go(self, clip_id: str, class_id: int) -> str:
+        """Why the clip goes from the class; empty when people did not take it out."""
+        if clip_id in self.gone:
+            return "duplicate"
+        return "other-action" if (clip_id, class_id) in self.gone_from else ""
+
+
+def reviews_of(rows: Sequence[ClipReview]) -> Reviews:
+    """The rows of table `reviews` put together; a clip that one review of copies takes out is gone."""
+    seen_in: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        if row.kind == "cluster":
+            seen_in[row.clip_id].add(row.item_id)
+    gone = frozenset(row.clip_id for row in rows if row.kind == "cluster" and not row.is_kept)
+    return Reviews(
+        chosen=frozenset(seen_in) - gone,
+        gone=gone,
+        gone_from=frozenset(
+            (row.clip_id, row.class_id)
+            for row in rows
+            if row.kind == "class" and not row.is_kept and row.class_id is not None
+        ),
+        seen_in={clip_id: frozenset(items) for clip_id, items in seen_in.items()},
+    )
 
 
 def clusters_of(pairs: Sequence[Duplicate]) -> list[int]:

@@ -14,7 +14,15 @@ import polars as pl
 
 from gesta.curate.features import NUM_DIMS, SHORT_SIDE_PX, centered, clip_vectors, text_of_vector, vectors_of_texts
 from gesta.curate.footage import Footage, read_footage, shared_footage, step_us_for
-from gesta.curate.keep import Standing, clip_that_stays, clusters_of, one_per_video, videos_that_stay
+from gesta.curate.keep import (
+    Reviews,
+    Standing,
+    clip_that_stays,
+    clusters_of,
+    one_per_video,
+    reviews_of,
+    videos_that_stay,
+)
 from gesta.curate.pairs import alike_pairs
 from gesta.schema import BadInput, BadVideo, Duplicate, FrameFeature, Kept, Reject
 from gesta.shards import map_shards
@@ -27,6 +35,7 @@ from gesta.tables import (
     hashes_of,
     is_current,
     made_by,
+    read_sidecar,
     read_table,
     rejects_path,
     rows_of,
@@ -61,7 +70,9 @@ def run_curate(
     All clips whose video is there and decodes are compared, accepted or not, so that a copy is found even when the
     workers did not accept it. Kept are accepted clips of videos that stay, one a video and class, drawn by `seed`.
     Rejected are accepted clips of copies (duplicate), further clips of a video (one-per-video), accepted clips whose
-    video is not there (absent), and clips that do not decode (decode).
+    video is not there (absent), and clips that do not decode (decode). Where people have reviewed copies or a class's
+    clips (`reviews`), what they took out goes (duplicate, other-action), and of copies they saw side by side theirs is
+    the word.
 
     Args:
         work: the work folder.
@@ -79,7 +90,8 @@ def run_curate(
         if not -1 <= value <= 1:
             raise BadInput(f"{name}={value}", mend="Want -1 to 1")
     arguments = {"min_cosine": min_cosine, "min_agreement": min_agreement, "seed": seed}
-    inputs = hashes_of(work, ["videos", "clips", "clip_labels"])
+    has_reviews = read_sidecar(table_path(work, "reviews")) is not None
+    inputs = hashes_of(work, ["videos", "clips", "clip_labels", *(["reviews"] if has_reviews else [])])
     provenance = made_by("curate", arguments=arguments, inputs=inputs, tools=_TOOLS)
     outputs = [table_path(work, name) for name in ("duplicates", "kept")]
     if all(is_current(path, provenance) for path in (*outputs, rejects_path(work, "curate"))):
@@ -237,7 +249,12 @@ def _keep(
     labels = read_table(work, "clip_labels").filter(pl.col("verdict") == "accepted")
     standing = _standing(clips, labels)
     clusters = clusters_of(pairs)
-    gone_videos, kept_videos = videos_that_stay(pairs, clusters, standing)
+    reviewed = _reviews(work)
+    unsettled = [number for number, pair in enumerate(pairs) if not reviewed.settles(pair)]
+    gone_videos, kept_videos = videos_that_stay(
+        [pairs[number] for number in unsettled], [clusters[number] for number in unsettled], standing
+    )
+    kept_videos |= {standing[clip_id].video_id for clip_id in reviewed.chosen & standing.keys()}
 
     rejects: list[Reject] = []
     stay: list[tuple[str, str, int]] = []
@@ -246,6 +263,9 @@ def _keep(
         if clip_id not in standing:
             detail = f"class {class_id}: the clip's video is not in `videos`"
             rejects.append(Reject(stage="curate", reason="absent", clip_id=clip_id, detail=detail))
+        elif reason := reviewed.reason_to_go(clip_id, class_id):
+            detail, video_id = f"class {class_id}: people who reviewed it took it out", standing[clip_id].video_id
+            rejects.append(Reject(stage="curate", reason=reason, video_id=video_id, clip_id=clip_id, detail=detail))
         elif (video_id := standing[clip_id].video_id) in gone_videos:
             detail = f"class {class_id}: the same footage as video {gone_videos[video_id]}, which stays"
             rejects.append(
@@ -261,6 +281,11 @@ def _keep(
             Reject(stage="curate", reason="one-per-video", video_id=video_id, clip_id=clip_id, detail=detail)
         )
     _write(work, _with_clusters(pairs, clusters, standing, kept_videos), kept, rejects, provenance)
+
+
+def _reviews(work: Path) -> Reviews:
+    there = table_path(work, "reviews").is_file()
+    return reviews_of(rows_of("reviews", read_table(work, "reviews")) if there else [])
 
 
 def _standing(clips: pl.DataFrame, labels: pl.DataFrame) -> dict[str, Standing]:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from gesta.cli import main
 from gesta.curate import run_curate
-from gesta.schema import BadInput, Clip, ClipLabel, MissingTable, Video
+from gesta.schema import BadInput, Clip, ClipLabel, ClipReview, MissingTable, Video
 from gesta.tables import frame_of, made_by, read_rejects, read_table, table_path, write_table
 
 by_hand = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("footage_by_hand.py"))))
@@ -93,6 +93,24 @@ def test_it_is_done_once_and_the_same_with_more_workers(work):
         table_path(work, name).unlink()
     assert not run_curate(work, workers=2).was_current
     assert before == {path: path.read_bytes() for path in work.rglob("*.parquet")}
+
+
+def test_what_people_decided_of_copies_and_classes_holds(work):
+    run_curate(work, workers=1)
+    kept = read_table(work, "kept")["clip_id"].to_list()
+    assert {"one_mirrored-2000000"} < set(kept)
+    facts = {"num_workers": 1, "num_keep": 1}
+    said = [("k", "one-2000000", "cluster", None, True), ("k", "one_mirrored-2000000", "cluster", None, False)]
+    said += [(f"l{n}", f"other-{n}", "class", 1, n == 1_500_000) for n in (1_500_000, 2_000_000)]
+    reviews = [
+        ClipReview(item_id=i, clip_id=c, kind=kind, class_id=k, is_kept=stays, **facts) for i, c, kind, k, stays in said
+    ]
+    put(work, "reviews", reviews)
+    summary = run_curate(work, workers=1)
+    assert sorted(read_table(work, "kept")["clip_id"]) == ["one-2000000", "other-1500000"]
+    assert summary.rejected["duplicate"] == summary.rejected["other-action"] == 1
+    assert read_table(work, "duplicates")["kept_clip_id"].to_list() == ["one-2000000"]
+    assert run_curate(work).was_current
 
 
 def test_new_labels_do_not_cost_another_pass_over_the_videos(work, monkeypatch):
