@@ -282,10 +282,16 @@ def _progress(db: sa.Connection, row: Any, worker_seq: int) -> tuple[int, int, b
         own += [task] if task.task_id in ids else []
     if not own:
         return 0, 0, False
+    asked: dict[int, list[int]] = {}
+    for (seq, holder), task_id in place.items():
+        if task_id in ids:
+            asked.setdefault(holder, []).append(seq)
     num_answers = 0
-    for some in in_chunks(sorted(pair for pair, task_id in place.items() if task_id in ids), 200):
-        is_one = sa.and_(sa.tuple_(votes.c.seq, votes.c.worker_seq).in_(some), votes.c.revision == 0)
-        num_answers += db.execute(sa.select(sa.func.count()).select_from(votes).where(is_one)).scalar_one()
+    # One worker at a time: SQLite walks through the whole table for a list of pairs.
+    for holder, seqs in asked.items():
+        for some in in_chunks(seqs):
+            is_one = sa.and_(votes.c.seq.in_(some), votes.c.worker_seq == holder, votes.c.revision == 0)
+            num_answers += db.execute(sa.select(sa.func.count()).select_from(votes).where(is_one)).scalar_one()
     num_wanted = len(json.loads(own[0].seqs))
     return num_answers, num_wanted, num_answers >= num_wanted or any(task.status == "answered" for task in own)
 

@@ -345,12 +345,17 @@ def _votes_of_tasks(db: sa.Connection, rows: Sequence[Any], *, of: Collection[st
     for number in sorted(range(len(rows)), key=lambda k: (rows[k].given_at_us, rows[k].task_id)):
         for seq in json.loads(rows[number].seqs):
             place[seq, rows[number].worker_seq] = number
+    wanted: dict[int, list[int]] = {}
+    for (seq, worker_seq), number in place.items():
+        if rows[number].task_id in of:
+            wanted.setdefault(worker_seq, []).append(seq)
     found: list[list[Any]] = [[] for _ in rows]
-    wanted = sorted(pair for pair, number in place.items() if rows[number].task_id in of)
-    for some in in_chunks(wanted, 200):
-        which = sa.tuple_(votes.c.seq, votes.c.worker_seq).in_(some)
-        for vote in db.execute(sa.select(votes).where(which).order_by(votes.c.vote_id)):
-            found[place[vote.seq, vote.worker_seq]].append(vote)
+    # One worker at a time: SQLite walks through the whole table for a list of pairs.
+    for worker_seq, seqs in wanted.items():
+        for some in in_chunks(seqs):
+            which = sa.and_(votes.c.seq.in_(some), votes.c.worker_seq == worker_seq)
+            for vote in db.execute(sa.select(votes).where(which).order_by(votes.c.vote_id)):
+                found[place[vote.seq, worker_seq]].append(vote)
     return found
 
 
