@@ -51,7 +51,7 @@ def _service(folder: Path, url: str, *, num_clips: int) -> Iterator[ServiceProce
         service.start()
         yield service
     finally:
-        service.kill9()
+        service.close()
 
 
 def _trial(service: ServiceProcess, faults: Sequence[tuple[str, Fault]], *, num_clips: int) -> dict[str, Any]:

@@ -6,7 +6,6 @@ a task until it is answered, under the same key, as the page does; some of its w
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
@@ -19,12 +18,13 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import sqlalchemy as sa
@@ -81,14 +81,18 @@ def _video(clip_id: str) -> Video:
 
 @dataclass(slots=True)
 class ServiceProcess:
-    """A label service in a process of its own, on one port through all its lives."""
+    """A label service in a process of its own, on one port through all its lives.
+
+    It is forked from a process that has imported everything and does nothing else, so that a start is quick.
+    """
 
     work: Path
     database: str
     num_workers: int
     port: int = field(default_factory=lambda: _free_port())
     environment: Mapping[str, str] = field(default_factory=dict)
-    _process: subprocess.Popen[bytes] | None = None
+    _nursery: subprocess.Popen[str] | None = None
+    _pid: int | None = None
 
     @property
     def url(self) -> str:
@@ -102,9 +106,9 @@ class ServiceProcess:
         Raises:
             RuntimeError: it does not run.
         """
-        if self._process is None:
+        if self._pid is None:
             raise RuntimeError("the service does not run")
-        return self._process.pid
+        return self._pid
 
     @property
     def log(self) -> Path:
@@ -123,24 +127,19 @@ class ServiceProcess:
         Raises:
             RuntimeError: it ended before, or took too long; the end of its log is in the text.
         """
-        command = [sys.executable, "-m", "tests.label_faults", "serve", str(self.work), self.database]
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*command, str(self.port), str(self.num_workers)], cwd=ROOT, stdin=subprocess.PIPE, stderr=log,
-                stdout=log, env={**os.environ, "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", **self.environment},
-            )  # fmt: skip
+        told = {"work": str(self.work), "database": self.database, "port": self.port, "num_workers": self.num_workers}
+        self._pid = self._ask_nursery({"what": "start", **told})
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.kill9()
+            if self._ask_nursery({"what": "poll", "pid": self.pid}) is not None or time.monotonic() > deadline:
+                self._pid = None
                 raise RuntimeError(f"the service did not start: {self.log.read_text()[-3000:]}")
             time.sleep(0.02)
 
     def kill9(self) -> None:
         """End it with SIGKILL."""
-        if self._process is not None:
-            self._process.kill()
-            self._end()
+        if self._pid is not None:
+            self._end(signal.SIGKILL)
 
     def stop(self) -> None:
         """Ask it to end, and wait.
@@ -148,19 +147,37 @@ class ServiceProcess:
         Raises:
             RuntimeError: it did not end in order.
         """
-        if self._process is not None:
-            self._process.send_signal(signal.SIGTERM)
-            code = self._end()
+        if self._pid is not None:
+            code = self._end(signal.SIGTERM)
             if code != 0:
                 raise RuntimeError(f"the service ended with {code}: {self.log.read_text()[-3000:]}")
 
-    def _end(self) -> int:
-        assert self._process is not None
-        code = self._process.wait(60)
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        self._process = None
-        return code
+    def close(self) -> None:
+        """Kill it, and what it is forked from."""
+        self.kill9()
+        if self._nursery is not None:
+            self._nursery.communicate()
+            self._nursery = None
+
+    def _end(self, by: signal.Signals) -> int | None:
+        pid, self._pid = self.pid, None
+        os.kill(pid, by)
+        return self._ask_nursery({"what": "wait", "pid": pid})
+
+    def _ask_nursery(self, question: Mapping[str, Any]) -> int | None:
+        if self._nursery is None:
+            with self.log.open("ab") as log:
+                self._nursery = subprocess.Popen(
+                    [sys.executable, "-m", "tests.label_faults"], cwd=ROOT, stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE, stderr=log, text=True,
+                    env={**os.environ, "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", **self.environment},
+                )  # fmt: skip
+        assert self._nursery.stdin is not None
+        assert self._nursery.stdout is not None
+        self._nursery.stdin.write(json.dumps(question) + "\n")
+        self._nursery.stdin.flush()
+        answer: int | None = json.loads(self._nursery.stdout.readline())
+        return answer
 
     def _answers(self) -> bool:
         try:
@@ -170,6 +187,37 @@ class ServiceProcess:
         return is_up and (self.work / "tokens.json").is_file()
 
 
+def nursery() -> None:
+    """Fork services when told to on standard input, until it ends."""
+    for line in sys.stdin:
+        told = json.loads(line)
+        if told["what"] == "start":
+            answer = os.fork() or _child(told)
+        else:
+            pid, status = os.waitpid(told["pid"], os.WNOHANG if told["what"] == "poll" else 0)
+            answer = os.waitstatus_to_exitcode(status) if pid else None
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def _child(told: Mapping[str, Any]) -> NoReturn:
+    work = Path(told["work"])
+    log = os.open(work / "service.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for fd, of in ((0, nothing), (1, log), (2, log)):
+        os.dup2(of, fd)
+    code = 1
+    try:
+        serve(work, told["database"], port=told["port"], num_workers=told["num_workers"])
+        code = 0
+    finally:
+        if code:
+            traceback.print_exc()
+        sys.stderr.flush()
+        # Not by the way of the process that it was forked from: that one's loop is not ours to go on with.
+        os._exit(code)
+
+
 def serve(work: Path, database: str, *, port: int, num_workers: int) -> None:
     """Run the service until SIGTERM, or until whoever started it is gone.
 
@@ -177,9 +225,11 @@ def serve(work: Path, database: str, *, port: int, num_workers: int) -> None:
     """
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    parent = os.getppid()
 
     def watch() -> None:
-        sys.stdin.read()
+        while os.getppid() == parent:
+            time.sleep(1)
         stopped.set()
 
     threading.Thread(target=watch, daemon=True).start()
@@ -507,17 +557,5 @@ def run_under_kills(
     )  # fmt: skip
 
 
-def main(arguments: Sequence[str]) -> None:
-    """`serve WORK DATABASE PORT NUM_WORKERS`: what `ServiceProcess` starts."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("verb", choices=["serve"])
-    parser.add_argument("work", type=Path)
-    parser.add_argument("database")
-    parser.add_argument("port", type=int)
-    parser.add_argument("num_workers", type=int)
-    given = parser.parse_args(arguments)
-    serve(given.work, given.database, port=given.port, num_workers=given.num_workers)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    nursery()

@@ -51,7 +51,7 @@ def start_service(tmp_path: Path) -> Iterator[Start]:
                     pytest.skip(str(absent))
                 url = server.make_database(folder=None if disk is None else disk.folder)
             service = ServiceProcess(work=work, database=url, num_workers=num_workers, environment=environment or {})
-            stack.callback(service.kill9)
+            stack.callback(service.close)
             service.start()
             return service, server
 
