@@ -125,9 +125,12 @@ class Clerk:
         """Look up which of these (worker, idempotency key) came before."""
         self._outcomes = {}
         c = submissions.c
-        for some in in_chunks(keys, 100):
+        for some in in_chunks(keys, 32):
+            # Two lists, not a list of pairs: for pairs SQLite walks through the whole table. What is found beyond
+            # the pairs asked for is never looked up.
             query = sa.select(c.worker_seq, c.idempotency_key, c.body_sha256, c.outcome).where(
-                sa.tuple_(c.worker_seq, c.idempotency_key).in_(some)
+                c.worker_seq.in_({worker_seq for worker_seq, _ in some}),
+                c.idempotency_key.in_([key for _, key in some]),
             )
             for worker_seq, key, digest, outcome in db.execute(query):
                 self._outcomes[worker_seq, key] = (digest, outcome)
