@@ -213,6 +213,14 @@ def test_unsure_and_broken_work_from_within_the_search(page: Any, key: str, answ
     assert answers(page) == [{"answer": answer}]
 
 
+def test_option_and_u_of_a_mac_mean_unsure(page: Any) -> None:
+    page.evaluate(
+        """document.activeElement.dispatchEvent(new KeyboardEvent("keydown",
+          { key: "Dead", code: "KeyU", altKey: true, bubbles: true, cancelable: true }))"""
+    )
+    assert answers(page) == [{"answer": "unsure"}]
+
+
 def test_every_text_can_be_read(browser: Any, url: str) -> None:
     with opened_page(browser, url) as page:
         until(page, "document.querySelectorAll('.act').length === 80")

@@ -15,6 +15,8 @@ const NEVER = new Set(["Tab", "Escape", "Enter", "Shift", "Control", "Alt", "Met
 /** What a keyboard event is called: a letter in lower case, by its place on the board where the letters are not Latin. */
 export function keyOf(event) {
   let { key } = event;
+  // On a Mac, Option and U begin an umlaut: the key is then "Dead".
+  if (event.altKey && key === "Dead" && /^Key[A-Z]$/.test(event.code)) key = event.code.slice(3);
   if (key.length === 1) {
     if (key > "\u007f" && /^Key[A-Z]$/.test(event.code)) key = event.code.slice(3);
     key = key.toLowerCase();
