@@ -30,6 +30,8 @@ _file = click.Path(dir_okay=False, exists=True, path_type=Path)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 = every one.")
 @click.option("--port", default=8000, show_default=True, help="Port to listen on; 0 = any that is free.")
 @click.option("--gold", type=_file, default=None, help="File of known answers (item_id, answer): csv, jsonl, parquet.")
+@click.option("--scores", type=_file, default=None, help="Classifier's scores (clip_id, class_id, score) that rank the "
+              "final filter.")  # fmt: skip
 @click.option("--database", default=None, help="SQLAlchemy URL of the vote log.  [default: WORK/labels.sqlite]")
 @click.option("--min-gold", default=8, show_default=True, help="Gold answers after which a worker is judged.")
 @click.option("--min-accuracy", default=0.7, show_default=True, help="Share of gold a worker must have right.")
@@ -54,6 +56,7 @@ def command(
     host: str,
     port: int,
     gold: Path | None,
+    scores: Path | None,
     database: str | None,
     min_gold: int,
     min_accuracy: float,
@@ -118,6 +121,7 @@ def command(
             host=host,
             port=port,
             gold=gold,
+            scores=scores,
             export=export,
             database=database,
             kinds=kinds or None,

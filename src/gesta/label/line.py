@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from gesta.label.crowd import check_answers, default_crowd, simulate_crowd
 from gesta.label.export import export_votes
 from gesta.label.guards import NO_LIMITS
-from gesta.label.items import build_items, import_gold
+from gesta.label.items import build_items, import_gold, import_scores
 from gesta.label.rules import Rules
 from gesta.label.server import RunningServer, running_server
 from gesta.label.service import Skill
@@ -30,6 +30,7 @@ def run_label(
     host: str = "127.0.0.1",
     port: int = 8000,
     gold: Path | None = None,
+    scores: Path | None = None,
     export: bool = False,
     database: str | None = None,
     kinds: Sequence[str] | None = None,
@@ -44,6 +45,7 @@ def run_label(
     Args:
         port: 0 = any that is free.
         gold: file of known answers (item_id, answer); None = those the work folder has.
+        scores: file of a classifier's scores (clip_id, class_id, score) that rank the pages of the final filter.
         export: write the votes table of what is there, and serve nothing.
         database: SQLAlchemy URL; None = `work/labels.sqlite`.
         kinds: of items that are made and asked; None = clips and boxed persons.
@@ -56,6 +58,8 @@ def run_label(
         BadInput: `gold` is wrong.
         GestaError: the address is taken.
     """
+    if scores is not None:
+        import_scores(work, scores=scores)
     made = prepare(work, gold=gold, kinds=kinds)
     if not export:
         with running_server(

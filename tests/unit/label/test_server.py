@@ -203,3 +203,15 @@ def test_the_verb_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["label", str(tmp_path)])
     assert result.exit_code == 2
     assert "there is no table 'candidates' here. Run `gesta mine` first" in result.output
+
+
+def test_the_verb_asks_for_the_final_filter_by_a_classifiers_scores(work_folder: WorkFolder) -> None:
+    work = work_folder(num_clips=6, num_classes=2)
+    lines = ["clip_id,class_id,score", *(f"c{n:02d},{1 + n % 2},0.{n + 1}" for n in range(6))]
+    (work / "scores.csv").write_text("\n".join(lines) + "\n")
+    options = ["--ask", "class", "--scores", str(work / "scores.csv"), "--export"]
+    result = CliRunner().invoke(main, ["label", str(work), *options])
+    assert result.exit_code == 0, result.output
+    pages = read_table(work, "items").filter(kind="class").sort("class_id")["detail"].to_list()
+    ranked = [[clip["clip_id"] for clip in json.loads(page)["clips"]] for page in pages]
+    assert ranked == [["c04", "c02", "c00"], ["c05", "c03", "c01"]]
