@@ -25,6 +25,8 @@ from tests.postgres import PostgresAbsent, PostgresServer, running_postgres
 
 GOOD = {"lost": 0, "duplicated": 0, "over_collected": 0, "wrong_views": 0, "unfinished": 0, "leases_left": 0}
 
+BUT_SLOWLY = ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
+
 Start = Callable[..., tuple[ServiceProcess, PostgresServer | None]]
 
 
@@ -114,7 +116,7 @@ def disk_for() -> Iterator[Callable[[str], SmallDisk]]:
         yield mount
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", BUT_SLOWLY)
 def test_a_full_disk_loses_nothing_and_work_goes_on_when_there_is_room(
     kind: str, disk_for: Callable[[str], SmallDisk], start_service: Start, tmp_path: Path
 ) -> None:
@@ -124,6 +126,7 @@ def test_a_full_disk_loses_nothing_and_work_goes_on_when_there_is_room(
     check(service, [("full disk", full)], num_items=180, out=tmp_path / "result.json")
 
 
+@pytest.mark.slow
 def test_a_file_that_may_not_grow_loses_nothing(start_service: Start, tmp_path: Path) -> None:
     service, _ = start_service("sqlite", num_clips=200)
     full = run_out(
@@ -135,7 +138,7 @@ def test_a_file_that_may_not_grow_loses_nothing(start_service: Start, tmp_path: 
     check(service, [("full disk", full)], num_items=180, out=tmp_path / "result.json")
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", BUT_SLOWLY)
 def test_a_slow_disk_sends_some_away_and_loses_nothing(kind: str, start_service: Start, tmp_path: Path) -> None:
     service, _ = start_service(
         kind, num_clips=60, num_workers=16, environment={"SLOW_COMMIT_MS": "60", "MAX_WAITING": "3"}
