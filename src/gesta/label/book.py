@@ -51,6 +51,7 @@ class WorkerHere:
     num_votes: int
     num_gold: int
     num_gold_right: int
+    origin: str = "local"
     gold_met: set[int] | None = None
     task: LiveTask | None = None
     exhausted_at: dict[str, int] = field(default_factory=dict)
@@ -508,6 +509,7 @@ class Book:
         known.role, known.state, known.is_held_by_owner = row.role, row.state, row.is_held_by_owner
         known.token_sha256 = row.token_sha256
         known.num_votes, known.num_gold, known.num_gold_right = row.num_votes, row.num_gold, row.num_gold_right
+        known.origin = row.origin
         known.exhausted_at.clear()
         if row.token_sha256 is not None:
             self.by_token[row.token_sha256] = known

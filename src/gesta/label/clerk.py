@@ -291,8 +291,13 @@ class Clerk:
             self._end(writes, task, "answered", now_us=now_us)
         if not is_trusted and not worker.is_held_by_owner:
             self._bar(db, writes, worker, now_us=now_us)
-        elif is_finished and worker.state == "active" and self.rules.prepared_lease_us:
+        elif is_finished and self._comes_back(worker):
             self._assign(db, writes, worker, now_us=now_us, lease_us=self.rules.prepared_lease_us)
+
+    def _comes_back(self, worker: WorkerHere) -> bool:
+        # Outside crowds pay by the task: a next one would be leased, and its gold used up, for nobody.
+        is_visitor = worker.origin in ("mturk", "prolific")
+        return worker.state == "active" and self.rules.prepared_lease_us > 0 and not is_visitor
 
     def _bar(self, db: sa.Connection, writes: Writes, worker: WorkerHere, *, now_us: int) -> None:
         """Set aside all that a worker answered who failed too much gold; the items may be asked again."""

@@ -13,9 +13,11 @@ import pytest
 import sqlalchemy as sa
 
 from gesta.label.answers import Answer, KeyReused, NotYours, Stale, WorkerBarred
+from gesta.label.book import Book
 from gesta.label.clerk import Clerk
 from gesta.label.rules import Rules
 from gesta.label.sql_tables import classes, events, gold_shown, submissions, tasks, votes
+from gesta.label.workers import find_worker, mint_worker
 from gesta.label.writes import Writes
 from gesta.schema import BadInput, Gold, TrustRule
 
@@ -203,6 +205,19 @@ def test_the_next_task_is_ready_when_one_is_sent_and_waits_a_minute(work_folder:
     desk.desk.tick().result()
     assert desk.desk.book.by_name["ann"].task is None
     desk.check()
+
+
+def test_no_task_is_made_ready_for_a_visitor_of_an_outside_crowd(work_folder: WorkFolder, desk_of: Open) -> None:
+    desk = desk_of(work_folder(num_clips=50), rules=Rules())
+
+    def work(db: sa.Connection, book: Book) -> None:
+        mint_worker(db, worker_id="mturk-1", origin="mturk", now_us=1)
+        book.reload_worker(db, find_worker(db, "mturk-1").seq)
+
+    desk.desk.run(work).result()
+    assert len(desk.work_off("mturk-1", "yes")) == 20
+    assert desk.desk.book.by_name["mturk-1"].task is None
+    assert len(desk.work_off("mturk-1", "yes")) == 20
 
 
 def test_a_barred_worker_gets_nothing_and_their_votes_open_items_again(work_folder: WorkFolder, desk_of: Open) -> None:

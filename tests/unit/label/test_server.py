@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from gesta.cli import main
 from gesta.label import export_votes, running_server
-from gesta.schema import GestaError, Gold, MissingTable, Refused
+from gesta.schema import ClipLabel, GestaError, Gold, MissingTable, Refused
 from gesta.tables import frame_of, read_table, write_table
 
 from .conftest import PROVENANCE, WorkFolder, write
@@ -209,6 +209,14 @@ def test_the_verb_asks_for_the_final_filter_by_a_classifiers_scores(work_folder:
     work = work_folder(num_clips=6, num_classes=2)
     lines = ["clip_id,class_id,score", *(f"c{n:02d},{1 + n % 2},0.{n + 1}" for n in range(6))]
     (work / "scores.csv").write_text("\n".join(lines) + "\n")
+    labels = [
+        ClipLabel(
+            clip_id=f"c{n:02d}", class_id=1 + n % 2, verdict="accepted", num_yes=3, num_no=0, num_unsure=0,
+            num_broken=0,
+        )
+        for n in range(6)
+    ]  # fmt: skip
+    write(work, "clip_labels", labels)
     options = ["--ask", "class", "--scores", str(work / "scores.csv"), "--export"]
     result = CliRunner().invoke(main, ["label", str(work), *options])
     assert result.exit_code == 0, result.output
