@@ -4,11 +4,10 @@ One input, seeded: 2,694,996 votes of 2,000 workers on 700,000 clips, 3 to 5 a c
 all clips are mixed. Each job runs in a process of its own on arrays of numbers in memory; crowd-kit gets them as a
 frame of pandas. The numbers of all programs are compared.
 
-- early stop: which votes Kinetics' protocol uses, and the verdict of each clip;
+- early_stop: which votes Kinetics' protocol uses, and the verdict of each clip (polars: windows over the items);
 - majority: the answer given most often, the lowest of equals;
 - dawid_skene: 20 steps of EM from the shares of votes;
-- tables: the same verdicts from frames whose ids are texts, with fates of votes and trust (gesta and, as it was done
-  before, windows of polars over the ids' numbers).
+- tables: the same verdicts from frames whose ids are texts, with trust in workers and the fate of every vote.
 
 The limits: every vote's item and answer read once, in order (`memory read once`); and one addition a vote at the place
 of its item and answer (`numpy bincount`), which no count can do without.
