@@ -5,7 +5,8 @@ all clips are mixed. Each job runs in a process of its own on arrays of numbers 
 frame of pandas. The numbers of all programs are compared.
 
 - early_stop: which votes Kinetics' protocol uses, and the verdict of each clip (polars: windows over the items);
-- majority: the answer given most often, the lowest of equals;
+- majority: the answer given most often, the lowest of equals (crowd-kit: the one of them that its frame meets first, so
+  that ties are not compared with it);
 - dawid_skene: 20 steps of EM from the shares of votes;
 - tables: the same verdicts from frames whose ids are texts, with trust in workers and the fate of every vote.
 
@@ -170,7 +171,8 @@ def run_majority(program: str, votes: Any, out: Path) -> Times:
     """One program's majority; stores the answers."""
     if program == "gesta":
         arrays = arrays_of(votes)
-        np.savez(out, labels=majority(arrays, ties="lowest").answer_I)
+        found = majority(arrays, ties="lowest")
+        np.savez(out, labels=found.answer_I, is_tied_I=found.num_best_I > 1)
         return timed(lambda: majority(arrays, ties="lowest"))
     if program == "numpy bincount":
         cell_N = votes["item_N"] * 4 + votes["answer_N"]
@@ -321,7 +323,7 @@ def agreement(found: dict[str, dict[str, Times]], folder: Path) -> dict[str, Any
         for program in runs
         if not program.startswith("limit")
     }
-    truth_I = np.load(folder / "votes.npz")["truth_I"]
+    truth_I, is_tied_I = np.load(folder / "votes.npz")["truth_I"], numbers["majority", "gesta"]["is_tied_I"]
     used, verdicts = (numbers["early_stop", "gesta"][name] for name in ("is_used_N", "verdict_I"))
     labels, posteriors = numbers["majority", "gesta"]["labels"], numbers["dawid_skene", "gesta"]["posteriors"]
     peers = [numbers[key] for key in numbers if key[0] == "dawid_skene" and key[1] != "gesta"]
@@ -333,8 +335,11 @@ def agreement(found: dict[str, dict[str, Times]], folder: Path) -> dict[str, Any
         ),
         "equal_tables": bool(np.array_equal(verdicts, numbers["tables", "gesta"]["verdict_I"])),
         "equal_majority": all(
-            np.array_equal(labels, other["labels"]) for (job, _), other in numbers.items() if job == "majority"
+            bool(((labels == other["labels"]) | (is_tied_I & (program == "crowd-kit"))).all())
+            for (job, program), other in numbers.items()
+            if job == "majority"
         ),
+        "num_tied": int(is_tied_I.sum()),
         "dawid_skene_largest_difference": max(float(np.abs(posteriors - other["posteriors"]).max()) for other in peers),
         "equal_dawid_skene_answers": all(
             np.array_equal(posteriors.argmax(axis=1), other["posteriors"].argmax(axis=1)) for other in peers

@@ -43,8 +43,8 @@ def majority(votes: VoteArrays, *, ties: Ties = "none") -> Majority:
 
     Args:
         votes: one vote a worker and item, in any order.
-        ties: `none` lets nobody win where answers tie; `lowest` lets the first of them in `votes.answers` win, as
-            crowd-kit does. `Majority.split_shares` splits ties.
+        ties: `none` lets nobody win where answers tie; `lowest` lets the first of them in `votes.answers` win.
+            `Majority.split_shares` splits ties.
 
     >>> import polars as pl
     >>> from gesta.consensus.vote_arrays import vote_arrays
