@@ -116,10 +116,10 @@ def results_page() -> str:
         "# Results\n",
         "Drawn from `benchmarks/results/*.json` by `make docs`; a test keeps it so. Each file was written by the",
         "program named in it, in one run; speeds are to be read as ratios within a table. The papers' tables made from",
-        "real files stand on [their own page](papers-numbers.md).\n",
+        "real files stand on [their own page](papers-numbers.md), and so do [three rules of asking](crowd-study.md).\n",
     ]
     for path in sorted(RESULTS.glob("*.json")):
-        if path.stem.startswith("papers"):  # it has a page of its own
+        if path.stem.startswith(("papers", "crowd-study")):  # they have pages of their own
             continue
         result = json.loads(path.read_text())
         parts.append(f"## {path.stem}\n")

@@ -79,7 +79,7 @@ class Service(RuleBasedStateMachine):
                 assert (task_id, result["slot"]) not in self.acknowledged
                 self.acknowledged.add((task_id, result["slot"]))
 
-    @precondition(lambda self: self.acknowledged)
+    @precondition(lambda self: self.acknowledged and self.trial.last)
     @rule(data=st.data(), answer=ANSWERS, if_match=st.integers(0, 2))
     def edit(self, data: st.DataObject, answer: str, if_match: int) -> None:
         worker = data.draw(st.sampled_from(sorted(self.trial.last)))

@@ -6,7 +6,7 @@ import signal
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,7 @@ from gesta.cli.progress import progress
 from gesta.schema import PROTOCOLS, TrustRule
 
 if TYPE_CHECKING:
+    import polars as pl
     import sqlalchemy as sa
 
     from gesta.label import RunningServer
@@ -89,7 +90,6 @@ def command(
       gesta label work --ask frame --ask person --database postgresql://gesta@db/labels
       gesta label work --simulate answers.parquet --crowd-size 14 --spammer-frac 0.2 --seed 7
     """
-    from gesta.consensus import worker_skill
     from gesta.label import Rules, run_label, run_simulated
 
     trust = TrustRule(min_gold=min_gold, min_accuracy=min_accuracy)
@@ -127,11 +127,19 @@ def command(
             kinds=kinds or None,
             rules=rules,
             seed=seed,
-            skill_of=lambda votes: worker_skill(votes).to_dicts(),
+            skill_of=_skill_of,
             configure=lambda db: _configure(db, pay=pay, currency=currency, mturk=mturk, prolific_code=prolific_code),
             until=_until_stopped,
         )
     finish(summary, as_json=as_json)
+
+
+def _skill_of(votes: pl.DataFrame) -> list[dict[str, Any]]:
+    """A row for each worker, by Dawid and Skene's model; known answers are held, columns as the service gives them."""
+    from gesta.consensus import worker_skill
+
+    known = votes.drop_nulls("gold_answer").select("item_id", answer="gold_answer").unique("item_id")
+    return worker_skill(votes.drop("gold_answer"), gold=known if len(known) else None).to_dicts()
 
 
 def _configure(db: sa.Connection, *, pay: str | None, currency: str, mturk: bool, prolific_code: str | None) -> None:

@@ -14,7 +14,7 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -68,10 +68,11 @@ class LiveTask:
     seqs: list[int]
     expires_at_us: int
     answered: set[int] = field(default_factory=set)
+    is_kept: bool = False
+    """Whether the database has it: only then may anybody be told of it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(NamedTuple):
     """One question of a task, as the service's own code sees it; workers see less."""
 
     seq: int
@@ -158,7 +159,8 @@ class Book:
 
     def counts_of(self, seq: int) -> tuple[int, ...]:
         """Standing answers to the item: yes or done, no, unsure, broken."""
-        return tuple(counts[seq] for counts in self.counts)
+        yes, no, unsure, broken = self.counts
+        return yes[seq], no[seq], unsure[seq], broken[seq]
 
     def num_free(self, seq: int) -> int:
         """How many more people may be asked the item now."""
@@ -328,12 +330,12 @@ class Book:
             self.num_waiting[kind] += by
 
     def _open_gated(self, gate: int) -> list[int]:
-        state = {ACCEPTED: OPEN, REJECTED: CLOSED}.get(self.state[gate], WAITING)
+        state = {ACCEPTED: OPEN, REJECTED: CLOSED, CLOSED: CLOSED}.get(self.state[gate], WAITING)
         moved = [seq for seq in self.gated_by.get(gate, ()) if self.state[seq] in (WAITING, CLOSED, OPEN)]
         moved = [seq for seq in moved if self.state[seq] != state and seq not in self.gold_known]
         for seq in moved:
             self._set_state(seq, state)
-        return moved
+        return [*moved, *(behind for seq in moved for behind in self._open_gated(seq))]
 
     # ---- from the database ---------------------------------------------------------------------------------------
 
@@ -343,9 +345,15 @@ class Book:
         self.load_new_items(db)
         for row in db.execute(sa.select(workers)):
             self._set_worker(row)
+        met: dict[int, set[int]] = {}
+        for worker_seq, seq in db.execute(sa.select(gold_shown.c.worker_seq, gold_shown.c.seq)):
+            met.setdefault(worker_seq, set()).add(seq)
+        for worker in self.workers.values():
+            worker.gold_met = met.get(worker.seq, set())
         for row in db.execute(sa.select(tasks).where(tasks.c.status == "live")):
             task = LiveTask(row.task_id, row.worker_seq, row.kind, json.loads(row.seqs), row.expires_at_us)
             self._read_answered(db, task)
+            task.is_kept = True
             self.tasks[task.task_id] = task
             self.workers[task.worker_seq].task = task
             heapq.heappush(self.expiries, (task.expires_at_us, task.task_id))

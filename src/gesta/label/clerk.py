@@ -18,8 +18,7 @@ from gesta.label.book import ACCEPTED, REJECTED, Book, LiveTask, WorkerHere
 from gesta.label.class_gates import GateRule, gate_rule, gate_state
 from gesta.label.kinds import check_answer
 from gesta.label.rules import Rules
-from gesta.label.sql_tables import submissions, votes
-from gesta.label.store import in_chunks
+from gesta.label.sql_tables import votes
 from gesta.label.writes import Writes
 from gesta.schema import BadInput, is_right
 
@@ -27,6 +26,19 @@ _T = TypeVar("_T")
 
 GATED_KINDS = ("clip",)
 """Kinds whose verdicts make a class's accuracy. Source: Kinetics-400 paper, section 3.3."""
+
+
+_NUM_IDS = 256
+
+_KNOWN_KEY = (
+    "SELECT worker_seq, idempotency_key, body_sha256, outcome FROM submissions "
+    "WHERE worker_seq = ? AND idempotency_key = ?"
+)
+_KNOWN_KEYS = (
+    "SELECT s.worker_seq, s.idempotency_key, s.body_sha256, s.outcome FROM submissions s "
+    "JOIN unnest(%s::bigint[], %s::text[]) AS u(worker_seq, idempotency_key) USING (worker_seq, idempotency_key)"
+)
+"""One text for any number of keys, so that the server plans it once."""
 
 
 @dataclass(slots=True)
@@ -38,7 +50,10 @@ class Clerk:
     rng: random.Random
     otherwise_gate: GateRule
     gate: GateRule = field(init=False)
+    begun: list[LiveTask] = field(default_factory=list)
+    """Tasks that are in the book and not yet in the database."""
     _outcomes: dict[tuple[int, str], tuple[str, str]] = field(default_factory=dict)
+    _task_ids: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.gate = self.otherwise_gate
@@ -67,7 +82,7 @@ class Clerk:
             return Given(worker.state)
         if worker.task is not None:
             worker.task.expires_at_us = now_us + self.rules.lease_us
-            writes.task_renewals[worker.task.task_id] = (worker.task.task_id, worker.task.expires_at_us)
+            writes.renew_task(worker.task.task_id, worker.task.expires_at_us)
             return Given("task", worker.task)
         task = self._assign(db, writes, worker, now_us=now_us, lease_us=self.rules.lease_us)
         if task is not None:
@@ -82,8 +97,8 @@ class Clerk:
         if chosen is None:
             return None
         kind, seqs = chosen
-        # Not from `rng`: the id is part of media addresses, which nobody may guess.
-        task = LiveTask(secrets.token_hex(16), worker.seq, kind, seqs, now_us + lease_us)
+        task = LiveTask(self._new_task_id(), worker.seq, kind, seqs, now_us + lease_us)
+        self.begun.append(task)
         self.book.lease(task)
         writes.new_tasks[task.task_id] = (
             task.task_id, worker.seq, kind, json.dumps(seqs), "live", now_us, task.expires_at_us, None,
@@ -96,11 +111,19 @@ class Clerk:
                 writes.touched.add(seq)
         return task
 
+    def _new_task_id(self) -> str:
+        # Not from `rng`: the id is part of media addresses, which nobody may guess. Drawn many at a time, since each
+        # draw lets other threads go first.
+        if not self._task_ids:
+            drawn = secrets.token_hex(16 * _NUM_IDS)
+            self._task_ids = [drawn[place : place + 32] for place in range(0, len(drawn), 32)]
+        return self._task_ids.pop()
+
     def renew(self, writes: Writes, tasks: Iterable[LiveTask]) -> None:
         """Write down the leases that were made longer when their task was fetched."""
         for task in tasks:
             if task.task_id in self.book.tasks:
-                writes.task_renewals[task.task_id] = (task.task_id, task.expires_at_us)
+                writes.renew_task(task.task_id, task.expires_at_us)
 
     def take_back(self, writes: Writes, *, now_us: int) -> None:
         """End the tasks whose lease has run out."""
@@ -124,16 +147,13 @@ class Clerk:
     def know_outcomes(self, db: sa.Connection, keys: Sequence[tuple[int, str]]) -> None:
         """Look up which of these (worker, idempotency key) came before."""
         self._outcomes = {}
-        c = submissions.c
-        for some in in_chunks(keys, 32):
-            # Two lists, not a list of pairs: for pairs SQLite walks through the whole table. What is found beyond
-            # the pairs asked for is never looked up.
-            query = sa.select(c.worker_seq, c.idempotency_key, c.body_sha256, c.outcome).where(
-                c.worker_seq.in_({worker_seq for worker_seq, _ in some}),
-                c.idempotency_key.in_([key for _, key in some]),
-            )
-            for worker_seq, key, digest, outcome in db.execute(query):
-                self._outcomes[worker_seq, key] = (digest, outcome)
+        if not keys:
+            return
+        if db.dialect.name == "postgresql":
+            rows = db.exec_driver_sql(_KNOWN_KEYS, ([key[0] for key in keys], [key[1] for key in keys])).all()
+        else:
+            rows = [row for key in keys for row in db.exec_driver_sql(_KNOWN_KEY, key)]
+        self._outcomes = {(row[0], row[1]): (row[2], row[3]) for row in rows}
 
     def submit(
         self,

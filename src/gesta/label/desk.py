@@ -103,7 +103,8 @@ class Desk:
         now_us = self.now_us()
         worker = self.book.workers.get(worker_seq)
         task = worker.task if worker else None
-        if task is not None and worker is not None and worker.state == "active" and not self.health.is_down:
+        is_ready = task is not None and task.is_kept and not self.health.is_down
+        if task is not None and worker is not None and is_ready and worker.state == "active":
             # Nothing has to be written before this is said: the lease stands already, and is made longer with the
             # next batch.
             task.expires_at_us = now_us + self.rules.lease_us
@@ -283,6 +284,9 @@ class Desk:
                     raise _TurnedDown
                 clerk.read_gate(self._connection)
             clerk.flush(self._connection, writes)
+        for task in clerk.begun:
+            task.is_kept = True
+        clerk.begun.clear()
 
     def _start_over(self, batch: list[_Request], error: BaseException) -> None:
         """Note for the requests that nothing was written, and drop the book: it may hold what was not."""

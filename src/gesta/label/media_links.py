@@ -8,10 +8,11 @@ side, its frames and its person's path.
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
 
 SIGNATURE_BYTES = 16
-"""128 bits: what is guessed by nobody. Source: RFC 2104, section 5, which asks for no fewer than half of the hash."""
+"""128 bits: what is guessed by nobody. Source: RFC 7693, section 2.9: BLAKE2b with a key is a code of its own."""
 
 PERIOD_S = 6 * 3600
 """Links end at multiples of this, so that a page that is loaded again finds its clips in the browser's cache."""
@@ -31,8 +32,10 @@ def signature(secret: bytes, stem: str, expires_s: int) -> str:
 
     `stem` is `<task id>/<slot>`; neither holds the sign that parts it from the time.
     """
-    digest = hmac.digest(secret, f"{stem}|{expires_s}".encode("utf-8", "surrogatepass"), "sha256")
-    return base64.urlsafe_b64encode(digest[:SIGNATURE_BYTES]).rstrip(b"=").decode()
+    # Not `hmac.digest`: each of its calls lets other threads go first, and a task of 20 clips signs 20 times.
+    text = f"{stem}|{expires_s}".encode("utf-8", "surrogatepass")
+    digest = hashlib.blake2b(text, key=secret, digest_size=SIGNATURE_BYTES).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def link_query(secret: bytes, stem: str, *, now_us: int) -> str:

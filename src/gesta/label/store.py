@@ -74,9 +74,11 @@ def open_store(url: str) -> Store:
             raise BadInput(
                 f"no labels on {parsed.get_backend_name()}", where=_shown(url), mend="Want sqlite or postgresql"
             )
+        # A failing statement is logged: without the values, which are people's names and answers.
         engine = sa.create_engine(
-            parsed, pool_size=8, max_overflow=56, pool_pre_ping=parsed.get_backend_name() != "sqlite"
-        )
+            parsed, pool_size=8, max_overflow=56, hide_parameters=True,
+            pool_pre_ping=parsed.get_backend_name() != "sqlite",
+        )  # fmt: skip
         sa.event.listen(engine, "connect", _SET_UP[engine.dialect.name])
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "begin", _begin_sqlite)

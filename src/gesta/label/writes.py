@@ -1,13 +1,13 @@
 """What a batch of requests writes, gathered while it is worked through and sent to the database at its end.
 
-Rows go in one statement a table: SQLite runs a prepared statement over them (about 3 µs a row), PostgreSQL takes
-arrays, since a statement a row would cost it ten times as much.
+Rows go in few statements a table: SQLite takes them as lists of values, PostgreSQL as arrays; a statement a row would
+cost either several times as much.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,14 @@ class Writes:
     voted: set[tuple[int, int]] = field(default_factory=set)
     """Items and workers answered in this batch; not sent, and kept through a flush in its middle."""
 
+    def renew_task(self, task_id: str, expires_at_us: int) -> None:
+        """Note that a task's lease ends later; of one that began in this batch its own row says so."""
+        begun = self.new_tasks.get(task_id)
+        if begun is None:
+            self.task_renewals[task_id] = (task_id, expires_at_us)
+        else:
+            self.new_tasks[task_id] = (*begun[:6], expires_at_us, *begun[7:])
+
     def end_task(self, task_id: str, status: str, *, now_us: int) -> None:
         """Note the end of a task; one that began in this batch is written once, as ended."""
         begun = self.new_tasks.get(task_id)
@@ -54,16 +62,24 @@ class Writes:
         Args:
             tally_rows: what the tallies of `touched` are now, in the order of `seq`; so of workers and classes.
         """
+        parts = (
+            _Part(tasks, _TASK, list(self.new_tasks.values())),
+            _Part(votes, _VOTE, self.votes),
+            _Part(gold_shown, ("worker_seq", "seq"), self.gold_shown),
+            _Part(submissions, ("worker_seq", "idempotency_key", "body_sha256", "outcome"), self.submissions),
+            _Part(events, ("at_us", "actor", "what", "subject", "detail"), self.events),
+            _Part(tallies, _TALLY, tally_rows, is_change=True),
+            _Part(workers, ("seq", "num_votes", "num_gold", "num_gold_right", "state"), worker_rows, is_change=True),
+            _Part(classes, ("class_id", "state", "num_decided", "num_accepted"), class_rows, is_change=True),
+            _Part(tasks, ("task_id", "expires_at_us"), sorted(self.task_renewals.values()), is_change=True),
+        )
         change(db, tasks, ("task_id", "status", "ended_at_us"), sorted(self.task_ends.values()))
-        append(db, tasks, _TASK, list(self.new_tasks.values()))
-        append(db, votes, _VOTE, self.votes)
-        append(db, gold_shown, ("worker_seq", "seq"), self.gold_shown)
-        append(db, submissions, ("worker_seq", "idempotency_key", "body_sha256", "outcome"), self.submissions)
-        append(db, events, ("at_us", "actor", "what", "subject", "detail"), self.events)
-        change(db, tallies, _TALLY, tally_rows)
-        change(db, workers, ("seq", "num_votes", "num_gold", "num_gold_right", "state"), worker_rows)
-        change(db, classes, ("class_id", "state", "num_decided", "num_accepted"), class_rows)
-        change(db, tasks, ("task_id", "expires_at_us"), sorted(self.task_renewals.values()))
+        if db.dialect.name == "postgresql":
+            _send_together(db, parts)
+        else:
+            for part in parts:
+                send = change if part.is_change else append
+                send(db, part.table, part.names, part.rows)
         for rows in (self.votes, self.gold_shown, self.submissions, self.events):
             rows.clear()
         for keys in (self.new_tasks, self.touched, self.workers, self.classes, self.task_ends, self.task_renewals):
@@ -78,25 +94,58 @@ _TALLY = ("seq", "num_yes", "num_no", "num_unsure", "num_broken", "num_leased", 
 def append(db: sa.Connection, table: sa.Table, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert the rows, whose values are in the order of `names`."""
     if rows:
-        _send(db, _insert_sql(table.name, names, db.dialect.name), table, names, rows)
+        _send(db, functools.partial(_insert_sql, table.name, names), rows)
 
 
 def change(db: sa.Connection, table: sa.Table, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
     """Set the columns of `names` beyond the first in the rows that the first one names."""
     if rows:
-        _send(db, _update_sql(table.name, names, db.dialect.name), table, names, rows)
+        _send(db, functools.partial(_update_sql, table.name, names), rows)
 
 
-def _send(
-    db: sa.Connection, statement: str, table: sa.Table, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Part:
+    table: sa.Table
+    names: tuple[str, ...]
+    rows: Sequence[tuple[Any, ...]]
+    is_change: bool = False
+
+
+def _send_together(db: sa.Connection, parts: Sequence[_Part]) -> None:
+    """Everything in one statement: PostgreSQL then answers once, and its server never waits for the next part."""
+    if any(part.rows for part in parts):
+        sql = _together_sql(tuple((part.table.name, part.names, part.is_change) for part in parts))
+        values: list[list[Any]] = []
+        for part in parts:
+            values += [list(column) for column in zip(*part.rows, strict=True)] or [[] for _ in part.names]
+        db.exec_driver_sql(sql, tuple(values)).close()
+
+
+@functools.cache
+def _together_sql(parts: tuple[tuple[str, tuple[str, ...], bool], ...]) -> str:
+    statements = [
+        (_update_sql if is_change else _insert_sql)(table_name, names, "postgresql", 0)
+        for table_name, names, is_change in parts
+    ]
+    named = ", ".join(f"part_{number} AS ({statement})" for number, statement in enumerate(statements))
+    return f"WITH {named} SELECT 1"
+
+
+_CHUNKS = (64, 8, 1)
+"""Rows in one SQLite statement. Source: ours; Python lets other threads run at each statement's step and may wait 5 ms
+to go on, so a step a row, as its `executemany` takes, made batches ten times as long while requests were being read."""
+
+
+def _send(db: sa.Connection, statement: Callable[[str, int], str], rows: Sequence[tuple[Any, ...]]) -> None:
     if db.dialect.name == "postgresql":
-        db.exec_driver_sql(statement, tuple(list(column) for column in zip(*rows, strict=True)))
+        db.exec_driver_sql(statement("postgresql", 0), tuple(list(column) for column in zip(*rows, strict=True)))
         return
-    keyed = names[1:] + names[:1] if statement.startswith("UPDATE") else names
-    if keyed is not names:
-        rows = [(*row[1:], row[0]) for row in rows]
-    db.exec_driver_sql(statement, list(rows))
+    done = 0
+    for num_rows in _CHUNKS:
+        while len(rows) - done >= num_rows:
+            values = tuple(value for row in rows[done : done + num_rows] for value in row)
+            db.exec_driver_sql(statement("sqlite", num_rows), values)
+            done += num_rows
 
 
 _PG_TYPES = {sa.SmallInteger: "smallint", sa.Boolean: "boolean", sa.BigInteger: "bigint", sa.Integer: "integer"}
@@ -113,18 +162,24 @@ def _pg_arrays(table_name: str, names: tuple[str, ...]) -> str:
 
 
 @functools.cache
-def _insert_sql(table_name: str, names: tuple[str, ...], dialect: str) -> str:
+def _insert_sql(table_name: str, names: tuple[str, ...], dialect: str, num_rows: int) -> str:
+    into = f"INSERT INTO {table_name} ({', '.join(names)})"
     if dialect == "postgresql":
-        return f"INSERT INTO {table_name} ({', '.join(names)}) SELECT * FROM unnest({_pg_arrays(table_name, names)})"  # noqa: S608
-    return f"INSERT INTO {table_name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608
+        return f"{into} SELECT * FROM unnest({_pg_arrays(table_name, names)})"  # noqa: S608
+    return f"{into} VALUES {_values(names, num_rows)}"
 
 
 @functools.cache
-def _update_sql(table_name: str, names: tuple[str, ...], dialect: str) -> str:
+def _update_sql(table_name: str, names: tuple[str, ...], dialect: str, num_rows: int) -> str:
     key, *changed = names
     if dialect == "postgresql":
         pairs = ", ".join(f"{name} = u.{name}" for name in changed)
         arrays = f"unnest({_pg_arrays(table_name, names)}) AS u({', '.join(names)})"
         return f"UPDATE {table_name} t SET {pairs} FROM {arrays} WHERE t.{key} = u.{key}"  # noqa: S608
-    pairs = ", ".join(f"{name} = ?" for name in changed)
-    return f"UPDATE {table_name} SET {pairs} WHERE {key} = ?"  # noqa: S608
+    pairs = ", ".join(f"{name} = u.column{place}" for place, name in enumerate(changed, start=2))
+    rows = f"(VALUES {_values(names, num_rows)}) AS u"
+    return f"UPDATE {table_name} SET {pairs} FROM {rows} WHERE {table_name}.{key} = u.column1"  # noqa: S608
+
+
+def _values(names: tuple[str, ...], num_rows: int) -> str:
+    return ", ".join([f"({', '.join('?' * len(names))})"] * num_rows)
