@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-from crowdkit.aggregation import DawidSkene
 
 
 def case(folder: Path, name: str, *, num_known: int, num_iterations: int) -> dict:
     """Posteriors and priors of one crowd after so many steps, the first `num_known` true answers given."""
+    # Here, so that the file can be read where crowd-kit is not.
+    import pandas as pd
+    from crowdkit.aggregation import DawidSkene
+
     votes, truth = (
         pd.read_csv(folder / f"{name}_{part}.txt", sep="\t", header=None, names=columns, dtype=str)
         for part, columns in (("crowd", ["task", "worker", "label"]), ("truth", ["task", "truth"]))
