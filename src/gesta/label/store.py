@@ -22,6 +22,9 @@ CHECKPOINT_EVERY_S = 1.0
 """How often SQLite's write-ahead log is folded into its file, in the background. Source: ours; left to the writer,
 the fold falls on whoever's commit comes then, which made the slowest one in a hundred wait 0.3 s and more."""
 
+MAX_LOG_PAGES = 8_000
+"""Pages of 4 KiB that the log may have before it is begun anew. Source: ours."""
+
 
 @dataclass(frozen=True, slots=True)
 class Store:
@@ -143,7 +146,11 @@ def folding_in_background(store: Store) -> Iterator[None]:
             while not stopped.wait(CHECKPOINT_EVERY_S):
                 # A full or failing disk is the writer's to report; the log stays, and the next fold takes it along.
                 with suppress(sqlite3.Error):
-                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").close()
+                    _, num_pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                    # A log that is written all the time is never folded to its end: the writer has to wait for the
+                    # last of it now and then, or the log grows without bound and slows every read.
+                    if num_pages > MAX_LOG_PAGES:
+                        connection.execute("PRAGMA wal_checkpoint(RESTART)").close()
         finally:
             connection.close()
 
