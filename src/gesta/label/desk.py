@@ -271,9 +271,11 @@ class Desk:
         now_us = max(request.now_us for request in batch)
         with self._connection.begin():
             clerk.know_outcomes(self._connection, [r.submission for r in batch if r.submission])
-            renewals, self._renewals = self._renewals, []
-            clerk.renew(writes, renewals)
-            clerk.take_back(writes, now_us=now_us)
+            if not batch[0].is_alone:
+                # What stands alone may be undone, and the book with it cannot: leases are seen to beside others.
+                renewals, self._renewals = self._renewals, []
+                clerk.renew(writes, renewals)
+                clerk.take_back(writes, now_us=now_us)
             for request in batch:
                 try:
                     request.result = request.work(clerk, self._connection, writes)

@@ -329,6 +329,22 @@ def test_an_edit_replaces_the_answer_and_a_stale_one_is_refused(work_folder: Wor
                          if_match=0).result()  # fmt: skip
 
 
+def test_an_edit_that_is_refused_takes_no_lease_back_in_the_book_alone(work_folder: WorkFolder, desk_of: Open) -> None:
+    desk = desk_of(work_folder(num_clips=1))
+    desk.ask("a")
+    desk.send("a", {"clip:c00:1": "yes"})
+    desk.ask("b")
+    desk.now_us += 90 * MINUTE_US
+    with pytest.raises(Stale):
+        desk.desk.revise(
+            desk.seq_of("a"), task_id=desk.last["a"].task_id, slot=0, answer=Answer(slot=0, answer="no"), if_match=7
+        ).result()
+    desk.check()
+    desk.desk.tick().result()
+    assert desk.tally("clip:c00:1")["num_leased"] == 0
+    desk.check()
+
+
 def test_a_class_below_its_threshold_pauses_and_the_owner_lets_it_run(work_folder: WorkFolder, desk_of: Open) -> None:
     desk = desk_of(work_folder(num_clips=44, num_classes=2), rules=replace(PLAIN, class_after_num_clips=20))
     for worker in ("a", "b", "c"):
