@@ -150,26 +150,6 @@ def test_leases_as_many_as_the_fewest_votes_left_are_never_paid_for_in_vain(prot
         assert True in reaches, f"one more lease could be in vain after {counts}, this many cannot"
 
 
-@pytest.mark.parametrize("protocol", sorted(set(PROTOCOLS.values()), key=str), ids=str)
-def test_leases_given_out_one_by_one_while_others_are_answered_are_never_in_vain(protocol: Protocol) -> None:
-    """Every history in which a lease is given while fewer are out than `fewest_votes_left`, and any is answered."""
-    seen = set()
-    todo = [((0, 0, 0, 0), 0)]
-    while todo:
-        counts, num_leased = todo.pop()
-        if (counts, num_leased) in seen:
-            continue
-        seen.add((counts, num_leased))
-        named = dict(zip(alphabet(protocol), counts, strict=True))
-        assert sum(counts) + num_leased <= protocol.max_votes
-        if num_leased < fewest_votes_left(protocol, named):
-            todo.append((counts, num_leased + 1))
-        if num_leased:
-            assert protocol.verdict(named) == "open", "a lease is out for an item that is decided"
-            todo += [((*counts[:i], counts[i] + 1, *counts[i + 1 :]), num_leased - 1) for i in range(len(counts))]
-    assert len(seen) > 10
-
-
 def test_each_item_follows_its_own_protocol() -> None:
     rows = [("a", "u", "yes"), ("b", "u", "yes"), ("a", "v", "yes"), ("b", "v", "yes"), ("a", "w", "yes")]
     votes = vote_arrays(pl.DataFrame(rows, schema=["item_id", "worker_id", "answer"], orient="row"))
