@@ -19,7 +19,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "formats": ("schema", "tables"),
     "video": ("schema", "tables"),
     "shards": ("schema", "tables"),
-    "models": ("schema",),
+    "models": ("schema", "tables"),
     **dict.fromkeys(LINE_ROOMS, _LOW),
     "detect": (*_LOW, "models"),
     "world": ("schema", "tables", "video", "shards"),
