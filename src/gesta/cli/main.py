@@ -24,7 +24,7 @@ OTHERS = ("run", "demo", "board", "classes", "world", "train-detector", "tables"
 EXTRA_OF = {
     "av": "video", "cv2": "video", "onnxruntime": "detect", "fastapi": "label", "uvicorn": "label",
     "starlette": "label", "sqlalchemy": "label", "httpx": "label", "alembic": "label", "psycopg": "label",
-    "orjson": "label", "torch": "train", "torchvision": "train",
+    "orjson": "label", "torch": "train", "torchvision": "train", "transformers": "models", "safetensors": "models",
     "ray": "cluster", "jinja2": "report", "PIL": "report", "matplotlib": "stats", "mlcroissant": "croissant",
 }  # fmt: skip
 """Which extra brings a module, for the message when it is not there."""
