@@ -60,6 +60,7 @@ def write_video(
     times_us: Sequence[int] | None = None,
     rotation_deg: int = 0,
     index_first: bool = True,
+    qp: int | None = None,
 ) -> Path:
     """The path written: the frames as a muted video of constant rate, or with a time for each frame.
 
@@ -74,19 +75,28 @@ def write_video(
         times_us: a start for each frame, rising, the first 0; the last frame lasts as long as the one before it.
         rotation_deg: clockwise turn that a player applies, 0, 90, 180 or 270; written into the header only.
         index_first: whether MP4's index stands before the pictures, so that a browser can start at once.
+        qp: x264's constant quantiser in place of `crf`; with `gop=1` each frame is coded as if it stood alone, so that
+            frames in reverse order decode to the same pictures in reverse order.
     Raises:
-        BadInput: there are no frames, sizes are odd or differ, or `times_us` does not rise from 0 or is too short.
+        BadInput: there are no frames, sizes are odd or differ, `times_us` does not rise from 0 or is too short, or
+            `qp` is given to another encoder than x264.
         UnknownName: the encoder is not one of `ENCODERS`.
     """
     if codec not in ENCODERS:
         raise UnknownName(what="encoder", name=codec, choices=ENCODERS)
     if times_us is not None and (list(times_us[:1]) != [0] or any(b <= a for a, b in pairwise(times_us))):
         raise BadInput("the frames' times do not rise from 0", where=path, mend="Want times_us[0] == 0, then rising")
+    options = ENCODERS[codec](crf, preset)
+    if qp is not None:
+        if codec != "libx264":
+            raise BadInput(f"the encoder {codec} takes no qp", where=path, mend="Give crf, or use libx264")
+        # x264 takes the quantiser over the rate factor only where there is no rate factor.
+        options = {name: value for name, value in options.items() if name != "crf"} | {"qp": str(qp)}
     with whole_file(path) as temporary:
         is_iso = path.suffix in (".mp4", ".mov", ".m4v")
         muxing = {"movflags": "+faststart"} if is_iso and index_first else {}
         with av.open(str(temporary), "w", options={"fflags": "+bitexact", **muxing}) as container:
-            stream = cast(VideoStream, container.add_stream(codec, rate=fps, options=ENCODERS[codec](crf, preset)))
+            stream = cast(VideoStream, container.add_stream(codec, rate=fps, options=options))
             stream.pix_fmt = "yuv420p"
             stream.gop_size = gop
             stream.time_base = stream.codec_context.time_base = 1 / fps if times_us is None else _TICK

@@ -78,6 +78,20 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path: Path, fr
     assert list(tmp_path.iterdir()) == []
 
 
+def test_frames_coded_alone_decode_in_reverse_order_to_the_same_pictures(tmp_path: Path):
+    frames = pictures(9)
+    one = decoded(write_video(tmp_path / "one.mp4", frames, fps=FPS, gop=1, qp=26))[0]
+    other = decoded(write_video(tmp_path / "other.mp4", frames[::-1], fps=FPS, gop=1, qp=26))[0]
+    assert np.array_equal(one, other[::-1])
+    coarse = write_video(tmp_path / "coarse.mp4", frames, fps=FPS, gop=1, qp=40)
+    assert coarse.stat().st_size < (tmp_path / "one.mp4").stat().st_size / 2
+
+
+def test_a_constant_quantiser_is_x264s_alone(tmp_path: Path):
+    with pytest.raises(BadInput, match="libvpx-vp9 takes no qp. Give crf"):
+        write_video(tmp_path / "a.webm", pictures(3), fps=FPS, codec="libvpx-vp9", qp=30)
+
+
 def test_an_unknown_encoder_lists_the_known(tmp_path: Path):
     with pytest.raises(UnknownName, match="libvpx-vp9, libx264"):
         write_video(tmp_path / "a.mp4", pictures(1), fps=FPS, codec="x264")
