@@ -20,7 +20,7 @@ import numpy.typing as npt
 import polars as pl
 
 from gesta.evaluate.ranked import Bools, Floats, Ints, average_precisions, mean_of
-from gesta.evaluate.top_k import top_k
+from gesta.evaluate.top_k import label_ranks, top_k
 from gesta.schema import BadInput
 
 Scores = npt.NDArray[np.floating]
@@ -220,31 +220,24 @@ def score_clips(
     Raises:
         BadInput: a column is missing, a clip has two scores of one class, a score is NaN, or a `k` is below 1.
     """
-    _want(labels, ("clip_id", "class_id"), what="labels")
-    classes = sorted(set(class_ids))
-    column = pl.DataFrame(
-        {"class_id": classes, "column": np.arange(len(classes))}, schema_overrides={"class_id": pl.Int64}
-    )
-    asked = labels.select("clip_id", pl.col("class_id").cast(pl.Int64)).unique(maintain_order=True)
-    asked = asked.join(column, on="class_id", maintain_order="left")
-    clips = asked.select("clip_id").unique(maintain_order=True).with_row_index("row")
-    scores_NC, is_scored_N = _dense(scores, clips, column)
-    label_rows = asked.join(clips, on="clip_id", maintain_order="left")["row"].to_numpy().astype(np.int64)
-    label_columns = asked["column"].to_numpy().astype(np.int64)
-    is_known = is_scored_N[label_rows]
-    known_MC, known_M = scores_NC[label_rows[is_known]], label_columns[is_known]
-    share_known = float(is_known.mean()) if len(is_known) else float("nan")
+    asked = _asked(labels, scores, class_ids=class_ids)
+    classes, label_columns, scores_NC = asked.class_ids, asked.label_columns, asked.scores_NC
+    is_known = asked.is_scored_N[asked.label_rows]
+    known_MC, known_M = scores_NC[asked.label_rows[is_known]], label_columns[is_known]
+    rank_M = _ranks(asked)
 
     def hits(k: int) -> float:
-        return share_known * (top_k(known_MC, known_M, k) if len(known_M) else 0.0)
+        if k < 1:
+            raise BadInput(f"k={k}", mend="Want at least 1")
+        return float((rank_M < k).mean()) if len(rank_M) else float("nan")
 
     confusion_CC = confusion_matrix(known_M, guesses(known_MC), num_classes=len(classes))
     num_labels_C = np.bincount(label_columns, minlength=len(classes))
     right_C = np.diagonal(confusion_CC)
     accuracy_C = np.divide(right_C, num_labels_C, out=np.full(len(classes), np.nan), where=num_labels_C > 0)
     is_label_NC = np.zeros(scores_NC.shape, dtype=np.bool_)
-    is_label_NC[label_rows, label_columns] = True
-    ap_C = label_average_precision(scores_NC, is_label_NC) if len(clips) else np.full(len(classes), np.nan)
+    is_label_NC[asked.label_rows, label_columns] = True
+    ap_C = label_average_precision(scores_NC, is_label_NC) if len(scores_NC) else np.full(len(classes), np.nan)
     wrong_CC = confusion_CC - np.diag(right_C)
     by_class = pl.DataFrame(
         {
@@ -257,12 +250,70 @@ def score_clips(
                 "most_guessed": pl.Int64, "num_most_guessed": pl.Int64},
     ).with_columns(pl.col("accuracy", "average_precision").fill_nan(None))  # fmt: skip
     return ClipScores(
-        num_clips=len(clips), num_labels=len(asked), num_without_scores=int((~is_scored_N).sum()),
+        num_clips=len(scores_NC), num_labels=len(rank_M), num_without_scores=int((~asked.is_scored_N).sum()),
         top_k={k: hits(k) for k in ks}, mean_class_accuracy=mean_of(accuracy_C),
-        kinetics_error=1 - (hits(1) + hits(5)) / 2, mean_average_precision=mean_of(ap_C), class_ids=tuple(classes),
+        kinetics_error=1 - (hits(1) + hits(5)) / 2, mean_average_precision=mean_of(ap_C), class_ids=classes,
         by_class=by_class, confusion_CC=confusion_CC,
         pairs=confused_pairs(confusion_CC, class_ids=classes, num_pairs=num_pairs),
     )  # fmt: skip
+
+
+def ranked_labels(labels: pl.DataFrame, scores: pl.DataFrame, *, class_ids: Sequence[int]) -> pl.DataFrame:
+    """Columns clip_id, class_id and rank, a row a label: how many classes the clip is guessed to show before this one.
+
+    The rank is null where the clip has no score of the class: it is not guessed at any k. So the label is among the k
+    first guesses where `rank < k`. Which rows and classes count is as for `score_clips`.
+
+    Raises:
+        BadInput: as `score_clips`.
+
+    >>> labels = pl.DataFrame({"clip_id": ["a", "b"], "class_id": [1, 2]})
+    >>> scores = pl.DataFrame({"clip_id": ["a", "a"], "class_id": [1, 2], "score": [0.4, 0.6]})
+    >>> ranked_labels(labels, scores, class_ids=[1, 2]).rows()
+    [('a', 1, 1), ('b', 2, None)]
+    """
+    asked = _asked(labels, scores, class_ids=class_ids)
+    rank_M = pl.Series("rank", _ranks(asked), dtype=pl.Int64)
+    return asked.labels.with_columns(pl.when(rank_M < _NEVER).then(rank_M).alias("rank"))
+
+
+_NEVER = np.iinfo(np.int64).max
+"""The rank of a class that is not guessed at any k."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Asked:
+    """Labels of M rows (clip_id, class_id) on N clips, and the clips' scores, -inf where there are none."""
+
+    labels: pl.DataFrame
+    label_rows: Ints
+    label_columns: Ints
+    scores_NC: Floats
+    is_scored_N: Bools
+    class_ids: tuple[int, ...]
+
+
+def _asked(labels: pl.DataFrame, scores: pl.DataFrame, *, class_ids: Sequence[int]) -> _Asked:
+    _want(labels, ("clip_id", "class_id"), what="labels")
+    classes = sorted(set(class_ids))
+    column = pl.DataFrame(
+        {"class_id": classes, "column": np.arange(len(classes))}, schema_overrides={"class_id": pl.Int64}
+    )
+    asked = labels.select("clip_id", pl.col("class_id").cast(pl.Int64)).unique(maintain_order=True)
+    asked = asked.join(column, on="class_id", maintain_order="left")
+    clips = asked.select("clip_id").unique(maintain_order=True).with_row_index("row")
+    scores_NC, is_scored_N = _dense(scores, clips, column)
+    rows = asked.join(clips, on="clip_id", maintain_order="left")["row"]
+    return _Asked(
+        labels=asked.drop("column"), label_rows=rows.to_numpy().astype(np.int64),
+        label_columns=asked["column"].to_numpy().astype(np.int64), scores_NC=scores_NC, is_scored_N=is_scored_N,
+        class_ids=tuple(classes),
+    )  # fmt: skip
+
+
+def _ranks(asked: _Asked) -> Ints:
+    own_M = asked.scores_NC[asked.label_rows, asked.label_columns]
+    return np.where(np.isfinite(own_M), label_ranks(asked.scores_NC[asked.label_rows], asked.label_columns), _NEVER)
 
 
 def _want(frame: pl.DataFrame, columns: Sequence[str], *, what: str) -> None:

@@ -14,6 +14,8 @@ clip_id, class_id, score
 | `class_id` | | the label map's id; or `class_name`, its name |
 | `score` | | any finite number, higher where it is surer; classes that are left out are never guessed |
 
+Many scores are better kept in Parquet (ending .parquet), with the same columns; `score` may be a 32-bit float there.
+
 A labels csv has the first two columns; a clip with several labels has several lines. Labels are also read from the csv
 files of Kinetics and from ActivityNet's JSON, scores from ActivityNet's JSON of predictions, where the clip is the
 video and the highest score of a class counts.
@@ -37,8 +39,8 @@ from gesta.formats.delimited import (
     refuse_unwritable,
 )
 from gesta.formats.numbers import joined_decimals, to_decimals, to_integers
-from gesta.schema import US_PER_S, BadInput, BadRow
-from gesta.tables import write_text
+from gesta.schema import US_PER_S, BadInput, BadRow, WrongSchema
+from gesta.tables import whole_file, write_text
 
 _CLASS_COLUMNS = ("class_id", "class_name")
 
@@ -47,12 +49,15 @@ def read_clip_scores(path: Path, *, label_map: pl.DataFrame | None = None) -> pl
     """Columns clip_id, class_id and score, in the file's order.
 
     Args:
-        path: a scores csv, or ActivityNet's JSON of predictions (ending .json).
+        path: a scores csv, the same as Parquet (ending .parquet), or ActivityNet's JSON of predictions (ending .json).
         label_map: class_id and name; needed where the file has names.
     Raises:
         BadInput: there is no such file, it cannot be read, or it has names and there is no label map.
         BadRow: a line is not what it must be, or a clip has two scores of one class (csv).
+        WrongSchema: a column is missing or of another type (Parquet).
     """
+    if path.suffix == ".parquet":
+        return _read_parquet(path, label_map=label_map)
     if path.suffix == ".json":
         clips = read_activitynet_predictions(path, context=_context(label_map, path=path)).clips
         scored = clips.select(pl.col("video_id").alias("clip_id"), "class_id", "score").drop_nulls()
@@ -73,15 +78,19 @@ def read_clip_scores(path: Path, *, label_map: pl.DataFrame | None = None) -> pl
 
 
 def write_clip_scores(path: Path, scores: pl.DataFrame, *, score_decimals: int | None = None) -> None:
-    """A scores csv, whole or not at all.
+    """A scores csv, or Parquet by its ending, whole or not at all.
 
     Args:
-        path: of the file.
+        path: of the file; with the ending .parquet the scores are written as they are.
         scores: clip_id, class_id and score.
         score_decimals: digits after the point; None = as many as it takes to read the same number back.
     Raises:
         BadInput: a clip id cannot stand in a csv.
     """
+    if path.suffix == ".parquet":
+        with whole_file(path) as temporary:
+            scores.select("clip_id", "class_id", "score").write_parquet(temporary, compression="zstd")
+        return
     refuse_unwritable(scores, "clip_id", path=path)
     texts = joined_decimals(scores.select(pl.col("score").cast(pl.Float64)), decimals=score_decimals)
     cells = [quoted_cell("clip_id"), pl.col("class_id").cast(pl.String), pl.col("text")]
@@ -112,6 +121,38 @@ def read_clip_labels(path: Path, *, label_map: pl.DataFrame | None = None) -> pl
         )
         return _numbered(named, "label", label_map, path=path).select("clip_id", "class_id")
     return _rows(path, columns=("clip_id", *_CLASS_COLUMNS), label_map=label_map).select("clip_id", "class_id")
+
+
+def _read_parquet(path: Path, *, label_map: pl.DataFrame | None) -> pl.DataFrame:
+    if not path.is_file():
+        raise BadInput("no such file", where=path, mend="Give the path of a scores file")
+    try:
+        frame = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise BadInput("cannot be read as Parquet", where=path, mend="Write it again") from error
+    has_names = "class_name" in frame.columns
+    wanted = {"clip_id": pl.String, ("class_name" if has_names else "class_id"): pl.String if has_names else pl.Int64}
+    for name, dtype in wanted.items():
+        found = frame.schema.get(name)
+        if found != dtype and not (dtype == pl.Int64 and found is not None and found.is_integer()):
+            problem = f"column {name!r} is {'missing' if found is None else found}, want {dtype}"
+            raise WrongSchema(problem, where=path, mend=f"Found: {', '.join(frame.columns)}")
+    if "score" not in frame.columns or not frame.schema["score"].is_numeric():
+        raise WrongSchema("no column 'score' of numbers", where=path, mend=f"Found: {', '.join(frame.columns)}")
+    if frame.select(pl.any_horizontal(pl.col(*wanted, "score").is_null().any())).item():
+        raise BadInput("a cell is empty", where=path, mend="Want a clip, a class and a score in every row")
+    rows = frame.with_columns(pl.col("score").cast(pl.Float64))
+    if not rows["score"].is_finite().all():
+        raise BadInput("a score is no finite number", where=path, mend="Score it, or leave the row out")
+    if has_names:
+        numbered = rows.with_row_index("line", offset=1).with_columns(pl.col("line").cast(pl.Int64))
+        rows = _numbered(numbered, "class_name", label_map, path=path)
+    rows = rows.select("clip_id", pl.col("class_id").cast(pl.Int64), "score")
+    twice = rows.filter(pl.struct("clip_id", "class_id").is_duplicated())
+    if len(twice):
+        clip_id, class_id = twice.select("clip_id", "class_id").row(0)
+        raise BadInput(f"clip {clip_id} has two scores of class {class_id}", where=path, mend="Keep one")
+    return rows
 
 
 def _context(label_map: pl.DataFrame | None, *, path: Path) -> Context:
