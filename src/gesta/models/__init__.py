@@ -6,12 +6,32 @@ from collections.abc import Callable
 
 from torch import nn
 
+from gesta.models.c3d import C3dBn, c3d_bn
+from gesta.models.conv_lstm import ConvLstm, conv_lstm
 from gesta.models.dropout import SeededDropout
+from gesta.models.frame_net import FrameNet, frame_r18_small
+from gesta.models.i3d import END_POINTS, I3d, I3dTrunk, i3d, i3d_flow, i3d_small
 from gesta.models.roi_r3d import RoiR3d, roi_r3d_tiny
+from gesta.models.two_stream import Stream, TwoStream, two_stream, two_stream_flow, two_stream_rgb
 from gesta.schema import UnknownName
 
-MODELS: dict[str, Callable[..., nn.Module]] = {"roi_r3d_tiny": roi_r3d_tiny}
-"""Constructors by name; each takes `num_classes` and gives a module of `(clip_BCTHW, boxes_N5) -> logits_NK`."""
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "c3d_bn": c3d_bn,
+    "conv_lstm": conv_lstm,
+    "frame_r18_small": frame_r18_small,
+    "i3d": i3d,
+    "i3d_flow": i3d_flow,
+    "i3d_small": i3d_small,
+    "roi_r3d_tiny": roi_r3d_tiny,
+    "two_stream": two_stream,
+    "two_stream_flow": two_stream_flow,
+    "two_stream_rgb": two_stream_rgb,
+}
+"""Constructors by name; each takes `num_classes`.
+
+Most give a module of `clip_BCTHW -> logits_BK`; `two_stream` takes `(rgb_B3THW, flow_B2THW)`, and `roi_r3d_tiny`
+`(clip_BCTHW, boxes_N5) -> logits_NK`.
+"""
 
 
 def build_model(name: str, *, num_classes: int) -> nn.Module:
@@ -25,4 +45,27 @@ def build_model(name: str, *, num_classes: int) -> nn.Module:
     return MODELS[name](num_classes=num_classes)
 
 
-__all__ = ["MODELS", "RoiR3d", "SeededDropout", "build_model", "roi_r3d_tiny"]
+__all__ = [
+    "END_POINTS",
+    "MODELS",
+    "C3dBn",
+    "ConvLstm",
+    "FrameNet",
+    "I3d",
+    "I3dTrunk",
+    "RoiR3d",
+    "SeededDropout",
+    "Stream",
+    "TwoStream",
+    "build_model",
+    "c3d_bn",
+    "conv_lstm",
+    "frame_r18_small",
+    "i3d",
+    "i3d_flow",
+    "i3d_small",
+    "roi_r3d_tiny",
+    "two_stream",
+    "two_stream_flow",
+    "two_stream_rgb",
+]
