@@ -14,25 +14,55 @@ from gesta.cli.progress import progress
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--seed", type=int, default=0, show_default=True, help="Names the world; the same seed, the same bytes.")
 @click.option("--videos", "num_videos", type=int, default=96, show_default=True, help="How many files.")
+@click.option(
+    "--kind",
+    type=click.Choice(["line", "motions"]),
+    default="line",
+    show_default=True,
+    help="line: videos for the whole line. motions: short clips in paired classes, for training.",
+)
+@click.option("--size", default="96x72", show_default=True, help="Of the clips of motions, in pixels.")
 @workers_option
 @dry_run_option
 @json_option
-def command(out: Path, seed: int, num_videos: int, workers: int | None, dry_run: bool, as_json: bool) -> None:
+def command(
+    out: Path, seed: int, num_videos: int, kind: str, size: str, workers: int | None, dry_run: bool, as_json: bool
+) -> None:
     """Render small videos of people doing things, with exact truth.
 
     OUT gets videos/ (with the title of each beside it, as yt-dlp leaves it), actions.txt, and the tables truth_videos,
     truth_actions and truth_boxes. Among the videos are duplicates, distractors whose titles lie, videos without people
     and files that no decoder can show. An interrupted run goes on where it was.
 
+    With --kind motions OUT gets videos/SPLIT/CLASS/, a list in Kinetics' layout for each split, and the same tables:
+    seven pairs of classes, each clip of a pair the other's in reverse (opening and closing a door), and four classes
+    that one frame tells. Splits share no person and no place.
+
     \b
     Example:
       gesta world build/world --seed 7 --videos 96
+      gesta world build/motions --kind motions --videos 720
     """
-    from gesta.world import plan_summary, render_world
+    from gesta.world import plan_motions_summary, plan_summary, render_motions, render_world
 
+    width_px, height_px = _pixels(size)
     if dry_run:
-        finish(plan_summary(seed=seed, num_videos=num_videos), as_json=as_json)
+        plan = plan_motions_summary if kind == "motions" else plan_summary
+        finish(plan(seed=seed, num_videos=num_videos), as_json=as_json)
         return
     with progress("world", total=num_videos) as advance:
-        summary = render_world(out, seed=seed, num_videos=num_videos, workers=workers, on_rows=advance)
+        if kind == "motions":
+            summary = render_motions(
+                out, seed=seed, num_videos=num_videos, width_px=width_px, height_px=height_px, workers=workers,
+                on_rows=advance,
+            )  # fmt: skip
+        else:
+            summary = render_world(out, seed=seed, num_videos=num_videos, workers=workers, on_rows=advance)
     finish(summary, as_json=as_json)
+
+
+def _pixels(size: str) -> tuple[int, int]:
+    width, _, height = size.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise click.BadParameter(f"{size!r} is no size; write it like 96x72", param_hint="--size")
+    return int(width), int(height)

@@ -1,15 +1,21 @@
-"""A rendered world of people doing things, with exact truth: for the demo and the tests."""
+"""A rendered world of people doing things, with exact truth: for the demo, for training and for the tests."""
 
+from gesta.world.motion_set import plan_motions_summary, render_motions
+from gesta.world.motions import PAIRS, partner_of
 from gesta.world.score import DuplicateScore, LabelScore, footage_of, score_clip_labels, score_duplicates
 from gesta.world.truth import answers_of_items, truth_at_key_frames
 from gesta.world.write import plan_summary, render_world
 
 __all__ = [
+    "PAIRS",
     "DuplicateScore",
     "LabelScore",
     "answers_of_items",
     "footage_of",
+    "partner_of",
+    "plan_motions_summary",
     "plan_summary",
+    "render_motions",
     "render_world",
     "score_clip_labels",
     "score_duplicates",

@@ -110,10 +110,14 @@ def _clapping(time_s: float, manner: Manner) -> Pose:
     return Pose(arm_a=arm, forearm_a=forearm, arm_b=arm, forearm_b=forearm)
 
 
-def _raising(time_s: float, manner: Manner) -> Pose:
-    up = 0.5 - 0.5 * math.cos(_turn(time_s, manner, 0.62))
-    arm = 8 + 164 * manner.reach * up
+def arms_raised(up: float, *, reach: float) -> Pose:
+    """Standing with straight arms, hanging at 0 and above the head at 1; `reach` is a share of the usual height."""
+    arm = 8 + 164 * reach * up
     return Pose(arm_a=arm, forearm_a=arm, arm_b=arm, forearm_b=arm)
+
+
+def _raising(time_s: float, manner: Manner) -> Pose:
+    return arms_raised(0.5 - 0.5 * math.cos(_turn(time_s, manner, 0.62)), reach=manner.reach)
 
 
 def _jumping(time_s: float, manner: Manner) -> Pose:
@@ -152,13 +156,17 @@ def _running(time_s: float, manner: Manner) -> Pose:
     return pose._replace(lift=0.035 * abs(math.sin(turn)))
 
 
-def _sitting(time_s: float, manner: Manner) -> Pose:
-    down = _there_and_back(time_s, manner, period_s=3.4, move=0.25, hold=0.34)
+def seated(down: float) -> Pose:
+    """Standing at 0, on a chair at 1, bent forward half-way."""
     stoop = math.sin(math.pi * down) * 38
     return Pose(
         lean=2 + stoop, arm_a=8 + 32 * down, forearm_a=12 + 55 * down, arm_b=8 + 28 * down, forearm_b=12 + 60 * down,
         thigh_a=2 + 86 * down, shin_a=-4 * down, thigh_b=82 * down, shin_b=-8 * down,
     )  # fmt: skip
+
+
+def _sitting(time_s: float, manner: Manner) -> Pose:
+    return seated(_there_and_back(time_s, manner, period_s=3.4, move=0.25, hold=0.34))
 
 
 def _kicking(time_s: float, manner: Manner) -> Pose:

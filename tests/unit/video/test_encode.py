@@ -88,7 +88,7 @@ def test_frames_coded_alone_decode_in_reverse_order_to_the_same_pictures(tmp_pat
 
 
 def test_a_constant_quantiser_is_x264s_alone(tmp_path: Path):
-    with pytest.raises(BadInput, match="libvpx-vp9 takes no qp. Give crf"):
+    with pytest.raises(BadInput, match=r"libvpx-vp9 takes no qp\. Give crf"):
         write_video(tmp_path / "a.webm", pictures(3), fps=FPS, codec="libvpx-vp9", qp=30)
 
 
