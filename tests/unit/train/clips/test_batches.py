@@ -1,0 +1,149 @@
+"""Batches: the same at any number of workers, cut and mirrored as drawn, and never short in silence."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gesta.schema import BadInput, GestaError, UnknownName
+from gesta.train.clips import PLAIN, ClipAugment, ClipFrames, ClipSet, clip_batches, clip_set, to_model
+from gesta.train.clips.batches import NUM_STAND_INS
+from gesta.train.clips.sets import with_path
+
+FRAMES = ClipFrames(num_frames=6, stride=2, rate=12.5, side_px=48, crop_px=24)
+
+
+def read(clips: ClipSet, numbers: list[list[int]], **others) -> list:
+    settings = {"frames": FRAMES, "augment": ClipAugment(), "seed": 3, "epoch": 1, "num_workers": 0} | others
+    with clip_batches(clips, numbers=numbers, **settings) as batches:
+        return list(batches)
+
+
+def assert_equal(one: list, other: list) -> None:
+    assert len(one) == len(other)
+    for a, b in zip(one, other, strict=True):
+        assert (a.numbers, a.shown, a.rejects) == (b.numbers, b.shown, b.rejects)
+        for name in ("pixels_BTHWC", "crops_B4", "flips_B", "labels_B"):
+            assert torch.equal(getattr(a, name), getattr(b, name)), name
+
+
+def test_batches_are_bit_equal_at_any_number_of_workers(clips: ClipSet) -> None:
+    numbers = [[3, 1, 4, 1, 5], [2], [0, 5]]
+    alone = read(clips, numbers)
+    assert [batch.pixels_BTHWC.shape for batch in alone] == [(n, 6, 24, 24, 3) for n in (5, 1, 2)]
+    assert_equal(alone, read(clips, numbers, num_workers=1))
+    assert_equal(alone, read(clips, numbers, num_workers=2, queue_len=1))
+
+
+def test_a_clip_is_the_same_in_any_batch_and_differs_between_epochs_and_seeds(clips: ClipSet) -> None:
+    (pair,), (alone,) = read(clips, [[2, 4]]), read(clips, [[4]])
+    assert torch.equal(pair.pixels_BTHWC[1], alone.pixels_BTHWC[0])
+    for others in ({"epoch": 2}, {"seed": 4}):
+        (other,) = read(clips, [[4]], **others)
+        assert not torch.equal(other.pixels_BTHWC, alone.pixels_BTHWC)
+
+
+def test_cutting_on_the_device_gives_what_cutting_in_the_worker_gives(clips: ClipSet) -> None:
+    (cut,), (whole,) = read(clips, [[0, 1, 2, 3]]), read(clips, [[0, 1, 2, 3]], whole_frames=True)
+    assert whole.pixels_BTHWC.shape == (4, 6, 36, 48, 3)
+    assert torch.equal(to_model(cut, frames=FRAMES, device="cpu"), to_model(whole, frames=FRAMES, device="cpu"))
+
+
+def test_the_model_gets_channels_last_floats_mirrored_where_drawn(clips: ClipSet) -> None:
+    (batch,) = read(clips, [[0, 1, 2, 3, 4, 5]])
+    clip_BCTHW = to_model(batch, frames=FRAMES, device="cpu")
+    assert clip_BCTHW.shape == (6, 3, 6, 24, 24)
+    assert clip_BCTHW.is_contiguous(memory_format=torch.channels_last_3d)
+    assert batch.flips_B.any()
+    assert not batch.flips_B.all()
+    for place, flipped in enumerate(batch.flips_B):
+        plain_TCHW = batch.pixels_BTHWC[place].permute(3, 0, 1, 2) / 127.5 - 1
+        np.testing.assert_allclose(clip_BCTHW[place], plain_TCHW.flip(3) if flipped else plain_TCHW, atol=1e-6, rtol=0)
+
+
+def test_segments_spread_from_the_first_to_the_last_that_fits(clips: ClipSet) -> None:
+    (batch,) = read(clips, [[0, 3]], augment=None, num_segments=3)
+    assert batch.numbers == (0, 0, 0, 3, 3, 3)
+    assert batch.pixels_BTHWC.shape[0] == 6
+    # The fixture's frames say their number in their grey: 2 s at 12.5/s are 25 frames, of which a clip spans 11.
+    levels = batch.pixels_BTHWC[:3, :, :4, :4].float().mean(dim=(2, 3, 4)).round().int().tolist()
+    assert levels[0][0] < levels[1][0] < levels[2][0]
+    with pytest.raises(BadInput, match="3 segments with jitter_time=True"):
+        read(clips, [[0]], num_segments=3)
+
+
+def broken(clips: ClipSet, numbers: list[int], folder: Path) -> ClipSet:
+    bad = folder / "broken.mp4"
+    bad.write_bytes(b"no video at all, whatever its name says")
+    examples = [with_path(one, bad) if n in numbers else one for n, one in enumerate(clips.examples)]
+    return clip_set(examples, classes=dict(zip(clips.class_ids, clips.class_names, strict=True)))
+
+
+def test_an_unreadable_clip_is_replaced_by_the_next_of_its_class_and_said(clips: ClipSet, tmp_path: Path) -> None:
+    (batch,) = read(broken(clips, [2], tmp_path), [[2, 3]])
+    assert (batch.numbers, batch.shown) == ((2, 3), (4, 3))
+    assert batch.labels_B.tolist() == [0, 1]
+    assert [(reject.reason, reject.clip_id) for reject in batch.rejects] == [("not-video", "clip2")]
+    (after,) = read(broken(clips, [2, 4], tmp_path), [[2]])
+    assert after.shown == (0,), "round the end of the set, within the class"
+    (other,) = read(broken(clips, [0, 2, 4], tmp_path), [[2]])
+    assert other.shown == (3,), "another class where the own has none"
+    assert other.labels_B.tolist() == [1]
+
+
+def test_a_test_leaves_unreadable_clips_out_and_says_so(clips: ClipSet, tmp_path: Path) -> None:
+    bad = broken(clips, [1, 2], tmp_path)
+    one, none = read(bad, [[0, 1], [2]], augment=None, unreadable="leave-out")
+    assert (one.numbers, none.numbers) == ((0,), ())
+    assert [len(batch.rejects) for batch in (one, none)] == [1, 1]
+    assert to_model(none, frames=FRAMES, device="cpu").shape == (0, 3, 6, 24, 24)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_when_nothing_can_be_read_the_run_stops(clips: ClipSet, tmp_path: Path, num_workers: int) -> None:
+    lost = broken(clips, list(range(len(clips))), tmp_path)
+    with pytest.raises(GestaError, match=r"6 clips on end cannot be read.*Look whether the disk"):
+        read(lost, [[0]], num_workers=num_workers)
+    assert len(clips) <= NUM_STAND_INS
+
+
+def test_a_killed_worker_gives_a_clear_error(clips: ClipSet) -> None:
+    numbers = [[n % 6] for n in range(300)]
+    with clip_batches(
+        clips, frames=FRAMES, augment=PLAIN, numbers=numbers, seed=0, epoch=0, num_workers=1, queue_len=1
+    ) as batches:
+        next(batches)
+        for child in worker_pids():
+            os.kill(child, signal.SIGKILL)
+        with pytest.raises(GestaError, match="a process that decodes clips died"):
+            list(batches)
+    assert worker_pids() == []
+
+
+def test_an_early_end_leaves_no_worker(clips: ClipSet) -> None:
+    with clip_batches(
+        clips, frames=FRAMES, augment=PLAIN, numbers=[[0], [1], [2]] * 30, seed=0, epoch=0, num_workers=2
+    ) as batches:
+        next(batches)
+        assert len(worker_pids()) == 2
+    assert worker_pids() == []
+
+
+def test_wrong_wishes_are_refused(clips: ClipSet) -> None:
+    with pytest.raises(BadInput, match=r"there is no example 6\. Want 0 to 5"):
+        read(clips, [[6]])
+    with pytest.raises(UnknownName, match="no way with unreadable clips 'drop'"):
+        read(clips, [[0]], unreadable="drop")
+    with pytest.raises(BadInput, match="num_workers=-1, queue_len=4"):
+        read(clips, [[0]], num_workers=-1)
+
+
+def worker_pids() -> list[int]:
+    import multiprocessing
+
+    return [child.pid for child in multiprocessing.active_children() if child.pid is not None]
