@@ -12,6 +12,8 @@ from gesta.models.dropout import SeededDropout
 from gesta.models.frame_net import FrameNet, frame_r18_small
 from gesta.models.i3d import END_POINTS, I3d, I3dTrunk, i3d, i3d_flow, i3d_small
 from gesta.models.roi_r3d import RoiR3d, roi_r3d_tiny
+from gesta.models.torchvision_video import TORCHVISION_VIDEO, torchvision_video
+from gesta.models.transformers_video import TRANSFORMERS_VIDEO, TransformersVideo, transformers_video
 from gesta.models.two_stream import Stream, TwoStream, two_stream, two_stream_flow, two_stream_rgb
 from gesta.schema import UnknownName
 
@@ -26,6 +28,8 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "two_stream": two_stream,
     "two_stream_flow": two_stream_flow,
     "two_stream_rgb": two_stream_rgb,
+    **TORCHVISION_VIDEO,
+    **TRANSFORMERS_VIDEO,
 }
 """Constructors by name; each takes `num_classes`.
 
@@ -45,9 +49,26 @@ def build_model(name: str, *, num_classes: int) -> nn.Module:
     return MODELS[name](num_classes=num_classes)
 
 
+def build_clip_model(name: str, *, num_classes: int, num_frames: int, crop_px: int) -> nn.Module:
+    """The model of that name with fresh weights, its positions made for clips of that length and size.
+
+    Only video transformers have such positions; the others are built as `build_model` builds them.
+
+    Raises:
+        UnknownName: there is no such model; the message lists them.
+        BadInput: the model cannot take clips of that length and size.
+        MissingExtra: the library that has the model is not installed.
+    """
+    if name in TORCHVISION_VIDEO or name in TRANSFORMERS_VIDEO:
+        return MODELS[name](num_classes=num_classes, num_frames=num_frames, crop_px=crop_px)
+    return build_model(name, num_classes=num_classes)
+
+
 __all__ = [
     "END_POINTS",
     "MODELS",
+    "TORCHVISION_VIDEO",
+    "TRANSFORMERS_VIDEO",
     "C3dBn",
     "ConvLstm",
     "FrameNet",
@@ -56,7 +77,9 @@ __all__ = [
     "RoiR3d",
     "SeededDropout",
     "Stream",
+    "TransformersVideo",
     "TwoStream",
+    "build_clip_model",
     "build_model",
     "c3d_bn",
     "conv_lstm",
@@ -65,6 +88,8 @@ __all__ = [
     "i3d_flow",
     "i3d_small",
     "roi_r3d_tiny",
+    "torchvision_video",
+    "transformers_video",
     "two_stream",
     "two_stream_flow",
     "two_stream_rgb",
