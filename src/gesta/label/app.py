@@ -47,8 +47,8 @@ def create_app(
     app = FastAPI(title="gesta label", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.state.service = service
     add_guards(app, limits=limits, framed_by=FRAMED_BY if framed_by is None else framed_by, errors=_ERRORS)
+    add_task_routes(app)  # first, since routes are tried in order and most requests are for these
     add_worker_routes(app)
-    add_task_routes(app)
     add_label_routes(app)
     add_action_routes(app)
     add_media_routes(app)

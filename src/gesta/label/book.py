@@ -13,7 +13,6 @@ import random
 from array import array
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -86,12 +85,10 @@ class Question(NamedTuple):
     detail: Mapping[str, Any]
 
 
-@lru_cache(maxsize=4096)
 def _votes_left(protocol: Protocol, counts: tuple[int, ...]) -> int:
     return fewest_votes_left(protocol, dict(zip((protocol.positive, *COUNTED[1:]), counts, strict=True)))
 
 
-@lru_cache(maxsize=4096)
 def _state_by(protocol: Protocol, counts: tuple[int, ...]) -> int:
     verdict = protocol.verdict(dict(zip((protocol.positive, *COUNTED[1:]), counts, strict=True)))
     return {"open": OPEN, "accepted": ACCEPTED, "rejected": REJECTED}[verdict]
@@ -134,6 +131,9 @@ class Book:
         # Before the first look every lease may be from a clock that was ahead.
         self._clock_us = FAR_US
         self._protocols = [rules.protocols[name] for name in self.kind_names]
+        # What follows from the counts of a tally, by kind: there are few counts, and millions of questions about them.
+        self._votes_left: list[dict[tuple[int, ...], int]] = [{} for _ in self.kind_names]
+        self._state_by: list[dict[tuple[int, ...], int]] = [{} for _ in self.kind_names]
 
     # ---- reading -------------------------------------------------------------------------------------------------
 
@@ -166,7 +166,11 @@ class Book:
         """How many more people may be asked the item now."""
         if self.state[seq] != OPEN:
             return 0
-        return _votes_left(self._protocols[self.kind[seq]], self.counts_of(seq)) - self.leased[seq]
+        kind, counts = self.kind[seq], self.counts_of(seq)
+        left = self._votes_left[kind].get(counts)
+        if left is None:
+            left = self._votes_left[kind][counts] = _votes_left(self._protocols[kind], counts)
+        return left - self.leased[seq]
 
     def is_gold(self, seq: int) -> bool:
         """Whether the item's answer is known."""
@@ -306,7 +310,10 @@ class Book:
         before = self.state[seq]
         if before in (CLOSED, WAITING):
             return []
-        state = _state_by(self._protocols[self.kind[seq]], self.counts_of(seq))
+        kind, counts = self.kind[seq], self.counts_of(seq)
+        state = self._state_by[kind].get(counts)
+        if state is None:
+            state = self._state_by[kind][counts] = _state_by(self._protocols[kind], counts)
         if state == before:
             self.offer(seq)
             return []

@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal
 
 import orjson
 import sqlalchemy as sa
-from fastapi import Depends, FastAPI, Header, Request, Response
+from fastapi import FastAPI, Header, Request, Response
 from pydantic import BaseModel, Field
 
 from gesta.label.answers import Answer, Given
 from gesta.label.book import LiveTask, WorkerHere
 from gesta.label.clerk import gold_of
-from gesta.label.guards import refusal, require, responses
+from gesta.label.guards import refusal, responses
+from gesta.label.lean_route import Anybody, LeanRoute
 from gesta.label.routes_media import cut_next_task, question_media
 from gesta.label.service import Service
 from gesta.label.sql_tables import tasks, votes
@@ -31,9 +32,6 @@ _MESSAGES = {
     "paused": "Your work is paused. Whoever invited you can tell you why.",
     "barred": "There are no more tasks for you. Thank you for the work you have done.",
 }
-
-
-Anybody = Annotated[WorkerHere, Depends(require("worker", "reviewer", "owner"))]
 
 
 TaskId = Annotated[str, Field(min_length=1, max_length=32, pattern="^[0-9A-Za-z]*$")]
@@ -140,14 +138,13 @@ class _Json(Response):
 def add_task_routes(app: FastAPI) -> None:
     """Add the routes."""
 
-    @app.post("/api/task", response_model=TaskReply, responses=responses(401, 403), tags=["worker"])
     async def task(request: Request, who: Anybody) -> Response:
         """The worker's task: the unfinished one, or a new one; or why there is none."""
         service: Service = request.app.state.service
-        given = await asyncio.wrap_future(service.desk.fetch(who.seq))
+        asked = service.desk.fetch(who.seq)
+        given = asked.result() if asked.done() else await asyncio.wrap_future(asked)
         return _Json(_task_json(service, who, given))
 
-    @app.post("/api/answers", response_model=AnswersReply, responses=responses(401, 403, 409), tags=["worker"])
     async def answer(request: Request, body: AnswersBody, who: Anybody) -> Response:
         """What became of each answer; a repeated idempotency key gives the first result again."""
         service: Service = request.app.state.service
@@ -162,6 +159,15 @@ def add_task_routes(app: FastAPI) -> None:
         )
         cut_next_task(request, who, after=body.task_id)
         return _Json(outcome)
+
+    for path, endpoint, model, refusals in (
+        ("/api/task", task, TaskReply, (401, 403)),
+        ("/api/answers", answer, AnswersReply, (401, 403, 409)),
+    ):
+        app.router.add_api_route(
+            path, endpoint, methods=["POST"], response_model=model, responses=responses(*refusals), tags=["worker"],
+            route_class_override=LeanRoute,
+        )  # fmt: skip
 
     @app.post("/api/return", response_model=Returned, responses=responses(401, 403), tags=["worker"])
     async def give_back(request: Request, body: TaskBody, who: Anybody) -> Response:
@@ -244,7 +250,8 @@ def _question_json(service: Service, task: LiveTask, slot: int) -> dict[str, Any
         told["boxes"] = question.detail.get("boxes", [])
     if question.kind == "clip":
         told["asks_suggestion"] = service.rules.asks_suggestion_after_no
-    return {**told, **question_media(service, task.task_id, slot, question)}
+    told.update(question_media(service, task.task_id, slot, question))
+    return told
 
 
 def _recent(service: Service, who: WorkerHere) -> list[dict[str, Any]]:

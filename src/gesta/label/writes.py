@@ -115,9 +115,9 @@ def _send_together(db: sa.Connection, parts: Sequence[_Part]) -> None:
     """Everything in one statement: PostgreSQL then answers once, and its server never waits for the next part."""
     if any(part.rows for part in parts):
         sql = _together_sql(tuple((part.table.name, part.names, part.is_change) for part in parts))
-        values: list[list[Any]] = []
+        values: list[str] = []
         for part in parts:
-            values += [list(column) for column in zip(*part.rows, strict=True)] or [[] for _ in part.names]
+            values += map(pg_array, zip(*part.rows, strict=True)) if part.rows else ["{}"] * len(part.names)
         db.exec_driver_sql(sql, tuple(values)).close()
 
 
@@ -131,14 +131,14 @@ def _together_sql(parts: tuple[tuple[str, tuple[str, ...], bool], ...]) -> str:
     return f"WITH {named} SELECT 1"
 
 
-_CHUNKS = (64, 8, 1)
+_CHUNKS = (512, 64, 8, 1)
 """Rows in one SQLite statement. Source: ours; Python lets other threads run at each statement's step and may wait 5 ms
 to go on, so a step a row, as its `executemany` takes, made batches ten times as long while requests were being read."""
 
 
 def _send(db: sa.Connection, statement: Callable[[str, int], str], rows: Sequence[tuple[Any, ...]]) -> None:
     if db.dialect.name == "postgresql":
-        db.exec_driver_sql(statement("postgresql", 0), tuple(list(column) for column in zip(*rows, strict=True)))
+        db.exec_driver_sql(statement("postgresql", 0), tuple(map(pg_array, zip(*rows, strict=True))))
         return
     done = 0
     for num_rows in _CHUNKS:
@@ -146,6 +146,32 @@ def _send(db: sa.Connection, statement: Callable[[str, int], str], rows: Sequenc
             values = tuple(value for row in rows[done : done + num_rows] for value in row)
             db.exec_driver_sql(statement("sqlite", num_rows), values)
             done += num_rows
+
+
+def pg_array(values: Sequence[bool | int | str | None]) -> str:
+    r"""The values, all of one type, as PostgreSQL writes an array: psycopg takes several times as long over a list.
+
+    Source: PostgreSQL 15 documentation, section 8.15.2.
+
+    >>> pg_array([1, None, 3]), pg_array([True, None])
+    ('{1,NULL,3}', '{true,NULL}')
+    >>> print(pg_array(['a "b"', None, "NULL"]))
+    {"a \"b\"",NULL,"NULL"}
+    """
+    first = next((value for value in values if value is not None), None)
+    if isinstance(first, str):
+        told = ["NULL" if value is None else _pg_quoted(str(value)) for value in values]
+    elif isinstance(first, bool) or None in values:
+        told = ["NULL" if value is None else str(value).lower() for value in values]
+    else:
+        told = list(map(str, values))
+    return f"{{{','.join(told)}}}"
+
+
+def _pg_quoted(text: str) -> str:
+    if not text.isalnum():
+        text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
 
 
 _PG_TYPES = {sa.SmallInteger: "smallint", sa.Boolean: "boolean", sa.BigInteger: "bigint", sa.Integer: "integer"}
