@@ -7,7 +7,7 @@ not the user's. Colours are those of Okabe and Ito, apart for the colour-blind t
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +57,18 @@ def draw_all(stats: Stats | Overlay, folder: Path) -> tuple[Path, ...]:
     box_areas (figure 5), clips_per_class (Kinetics-400, appendix A), groups (its appendix B), yields
     (Kinetics-700-2020, appendix A), retention (its table 2) and videos_by_<column> (its table 3).
     """
+    return write_figures(lambda: figures(stats), folder)
+
+
+def write_figures(draw: Callable[[], Iterable[tuple[str, Figure]]], folder: Path) -> tuple[Path, ...]:
+    """The paths written: each figure that `draw` gives by name, in the house's style, as PNG and SVG."""
     written = []
     with mpl.rc_context(), warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes in PNG, and stands as text in SVG.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
-        for name, figure in figures(stats):
+        for name, figure in draw():
             for ending, canvas in ((".png", FigureCanvasAgg), (".svg", FigureCanvasSVG)):
                 path = folder / f"{name}{ending}"
                 about = {"Software": None} if ending == ".png" else {"Date": None, "Creator": None}

@@ -13,7 +13,7 @@ from gesta.stats import paper_table, paper_tables
 
 
 def test_every_table_has_rows_a_source_and_no_stray_text() -> None:
-    assert len(paper_tables()) == 14
+    assert len(paper_tables()) == 16
     for name in paper_tables():
         table = paper_table(name)
         assert table.frame.height > 0
@@ -125,3 +125,21 @@ def test_the_real_parent_groups_are_appendix_b_but_for_two_classes(shared: Path)
         "dancing": (set(), {"capoeira"}),
         "martial arts": ({"punching person (boxing)"}, {"punching person"}),
     }
+
+
+def test_more_examples_of_each_class_never_hurt() -> None:
+    frame = paper_table("kinetics_700_2020_table_4").frame
+    for split in ("val", "test"):
+        own = frame.filter(pl.col("split") == split, pl.col("examples") != "Kinetics-700")
+        assert own["examples"].to_list() == ["100", "200", "300", "400", "500", "600", "Kinetics-700-2020"]
+        assert own["top_1_percent"].is_sorted()
+        assert own["top_5_percent"].is_sorted()
+    assert frame["top_1_percent"].null_count() == frame["top_5_percent"].null_count() == 0
+
+
+def test_two_streams_are_better_than_either_alone() -> None:
+    frame = paper_table("kinetics_400_table_4").frame.filter(architecture="Two-Stream")
+    for dataset in ("UCF-101", "HMDB-51", "Kinetics"):
+        of = dict(frame.filter(dataset=dataset).select("stream", "top_1_percent").iter_rows())
+        assert of["RGB+Flow"] > max(of["RGB"], of["Flow"])
+    assert frame["top_5_percent"].drop_nulls().len() == 3
