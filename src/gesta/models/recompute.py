@@ -17,14 +17,16 @@ from torch.utils.checkpoint import checkpoint
 
 @contextlib.contextmanager
 def _averages_at_rest(block: nn.Module) -> Iterator[None]:
-    norms = [part for part in block.modules() if isinstance(part, _BatchNorm) and part.track_running_stats]
+    norms = [part for part in block.modules() if isinstance(part, _BatchNorm)]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
-        norm.track_running_stats = False
+        # They must be written all the same, with nothing: the two passes have to keep the same tensors.
+        norm.momentum, norm.num_batches_tracked = 0.0, None
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, (momentum, num_batches) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, num_batches
 
 
 def recomputed(block: nn.Module, x: Tensor) -> Tensor:
