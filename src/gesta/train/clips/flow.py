@@ -88,7 +88,7 @@ def flow_between(pictures_THWC: Uint8s, *, method: str = "dis") -> Floats:
 
 
 def coded(flow_px: Floats) -> Uint8s:
-    """Displacements as bytes, of the same shape [..., 2]; clipped to +-20 px.
+    """Displacements as bytes, of the same shape [T, H, W, 2] or any other; clipped to +-20 px.
 
     >>> coded(np.array([-30.0, -20.0, 0.0, 0.1, 20.0], dtype=np.float32))
     array([  1,   1, 128, 129, 255], dtype=uint8)
@@ -97,7 +97,7 @@ def coded(flow_px: Floats) -> Uint8s:
 
 
 def decoded(bytes_: Uint8s) -> Floats:
-    """Displacements in px of the bytes that `coded` gave, float32 of the same shape [..., 2].
+    """Displacements in px of the bytes that `coded` gave, float32 of the same shape [T, H, W, 2] or any other.
 
     >>> decoded(np.array([1, 128, 255], dtype=np.uint8))
     array([-20.,   0.,  20.], dtype=float32)
@@ -125,6 +125,11 @@ class FlowFootage:
     def size_px(self) -> tuple[int, int]:
         """Width and height of a whole frame."""
         return self.pictures.size_px
+
+    @property
+    def source_size_px(self) -> tuple[int, int]:
+        """Width and height before scaling."""
+        return self.pictures.source_size_px
 
     def read(self, numbers_T: Ints, *, window: Window) -> Uint8s:
         """That part of those flows, uint8 [T, H, W, 2]; each is found once.

@@ -24,13 +24,16 @@ from gesta.schema import US_PER_S, BadVideo, format_seconds
 from gesta.train.clips.augment import Window
 from gesta.train.clips.flow import FlowFootage
 from gesta.train.clips.frames import ClipFrames, Ints, num_resampled, resampled_times
+from gesta.train.clips.raw_shards import open_raw
 from gesta.train.clips.sets import ClipExample
+from gesta.train.clips.tar_shards import Unpacked, tar_of, unpack
 from gesta.video.probe import PacketIndex, index_packets
 from gesta.video.read import decode_frames
 
 Uint8s = npt.NDArray[np.uint8]
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
+
 _NUMBERS = re.compile(r"[0-9]+")
 
 
@@ -44,6 +47,10 @@ class Footage(Protocol):
     @property
     def size_px(self) -> tuple[int, int]:
         """Width and height of a whole frame."""
+
+    @property
+    def source_size_px(self) -> tuple[int, int]:
+        """Width and height before scaling."""
 
     def read(self, numbers_T: Ints, *, window: Window) -> Uint8s:
         """That part of those frames (in any order, repeats allowed), uint8 [T, H, W, C] of the window's size."""
@@ -59,12 +66,14 @@ class ClipSource:
 def open_footage(example: ClipExample, *, frames: ClipFrames, source: ClipSource | None = None) -> Footage:
     """The example's clip, opened.
 
-    A folder is one of numbered images (or a cache), a path below a `.tar` a member of that shard; all else is a video.
+    A folder is one of numbered images, a path below a `.u8` or `.tar` file a clip of that shard; all else is a video.
 
     Raises:
         BadVideo: the file is missing or cannot be opened, or the clip lies outside it (reason "outside").
         BadInput: a cache does not fit what the model is shown, or is not whole.
     """
+    if example.path.parent.suffix == ".u8":
+        return open_raw(example.path, frames=frames)
     pictures = _open_pictures(example, frames=frames, source=source or ClipSource())
     return pictures if frames.modality == "rgb" else FlowFootage(pictures=pictures, method=frames.flow)
 
@@ -72,14 +81,25 @@ def open_footage(example: ClipExample, *, frames: ClipFrames, source: ClipSource
 def _open_pictures(example: ClipExample, *, frames: ClipFrames, source: ClipSource) -> Footage:
     if example.path.is_dir():
         return _open_images(example, frames=frames, fps=source.image_fps)
-    index = packet_index(example.path)
+    unpacked: Unpacked | None = None
+    if tar_of(example.path) is not None:
+        unpacked = unpack(example.path)
+        path = unpacked.path
+        try:
+            index = index_packets(path)
+        except BadVideo as error:
+            raise BadVideo(error.problem, where=example.path, reason=error.reason) from error
+    else:
+        path, index = example.path, packet_index(example.path)
     start_us, end_us = stretch_of(example, low_us=index.start_us, high_us=index.end_us)
     return VideoFootage(
-        path=example.path,
+        path=path,
+        holder=unpacked,
         index=index,
         start_us=start_us,
         num_frames=num_resampled(start_us, end_us, rate=frames.exact_rate),
         size_px=frames.frame_size(width_px=index.width_px, height_px=index.height_px),
+        source_size_px=(index.width_px, index.height_px),
         frames=frames,
     )
 
@@ -114,13 +134,15 @@ def stretch_of(example: ClipExample, *, low_us: int, high_us: int) -> tuple[int,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFootage:
-    """A stretch of a video file."""
+    """A stretch of a video file; `holder` keeps a file that lasts only while somebody does."""
 
     path: Path
+    holder: Unpacked | None
     index: PacketIndex
     start_us: int
     num_frames: int
     size_px: tuple[int, int]
+    source_size_px: tuple[int, int]
     frames: ClipFrames
 
     def read(self, numbers_T: Ints, *, window: Window) -> Uint8s:
@@ -161,6 +183,7 @@ def _open_images(example: ClipExample, *, frames: ClipFrames, fps: float) -> Ima
         start_us=start_us,
         num_frames=num_resampled(start_us, end_us, rate=frames.exact_rate),
         size_px=frames.frame_size(width_px=first.shape[1], height_px=first.shape[0]),
+        source_size_px=(first.shape[1], first.shape[0]),
         frames=frames,
     )
 
@@ -194,6 +217,7 @@ class ImageFootage:
     start_us: int
     num_frames: int
     size_px: tuple[int, int]
+    source_size_px: tuple[int, int]
     frames: ClipFrames
 
     def read(self, numbers_T: Ints, *, window: Window) -> Uint8s:
@@ -215,3 +239,8 @@ class ImageFootage:
         shrinks = self.size_px[0] * self.size_px[1] < picture_HWC.shape[0] * picture_HWC.shape[1]
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         return cv2.resize(picture_HWC, self.size_px, interpolation=how)  # type: ignore[return-value]
+
+
+def is_in_shard(path: Path) -> bool:
+    """Whether it is the path of a clip in a file that holds many: that file's, and a name in it behind."""
+    return path.parent.suffix == ".u8" or tar_of(path) is not None

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.unit.train.clips.clip_sets import broken
 
 from gesta.schema import BadInput, GestaError, UnknownName
-from gesta.train.clips import PLAIN, ClipAugment, ClipFrames, ClipSet, clip_batches, clip_set, to_model
+from gesta.train.clips import PLAIN, ClipAugment, ClipFrames, ClipSet, clip_batches, to_model
 from gesta.train.clips.batches import NUM_STAND_INS
-from gesta.train.clips.sets import with_path
 
 FRAMES = ClipFrames(num_frames=6, stride=2, rate=12.5, side_px=48, crop_px=24)
 
@@ -75,13 +75,6 @@ def test_segments_spread_from_the_first_to_the_last_that_fits(clips: ClipSet) ->
     assert levels[0][0] < levels[1][0] < levels[2][0]
     with pytest.raises(BadInput, match="3 segments with jitter_time=True"):
         read(clips, [[0]], num_segments=3)
-
-
-def broken(clips: ClipSet, numbers: list[int], folder: Path) -> ClipSet:
-    bad = folder / "broken.mp4"
-    bad.write_bytes(b"no video at all, whatever its name says")
-    examples = [with_path(one, bad) if n in numbers else one for n, one in enumerate(clips.examples)]
-    return clip_set(examples, classes=dict(zip(clips.class_ids, clips.class_names, strict=True)))
 
 
 def test_an_unreadable_clip_is_replaced_by_the_next_of_its_class_and_said(clips: ClipSet, tmp_path: Path) -> None:
