@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from fractions import Fraction
 
 import numpy as np
@@ -44,4 +45,13 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> ClipSet:
                 label=number % 2,
             )
         )  # fmt: skip
+    return clip_set(examples, classes={3: "to the right", 7: "to the left"})
+
+
+@pytest.fixture(scope="session")
+def twelve(clips: ClipSet) -> ClipSet:
+    """The six clips twice over, under other names."""
+    examples = [
+        dataclasses.replace(example, clip_id=f"{example.clip_id}-{turn}") for turn in "ab" for example in clips.examples
+    ]
     return clip_set(examples, classes={3: "to the right", 7: "to the left"})

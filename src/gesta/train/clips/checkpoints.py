@@ -1,0 +1,123 @@
+"""Checkpoints of clip models: a model that says of itself what it knows, what it wants to see and where it comes from.
+
+A file holds tensors and plain values only, so that `torch.load(weights_only=True)` opens it: a checkpoint from a
+stranger runs no code.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gesta.models import build_model
+from gesta.schema import BadInput
+from gesta.tables import whole_file
+from gesta.train.clips.recipe import ClipRecipe, clip_recipe_of
+
+FORMAT = "gesta-clip-1"
+"""Written into every checkpoint; another text means another kind of file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipCheckpoint:
+    """A model's weights, its classes in the order of its outputs, its recipe (preprocessing included), its origin.
+
+    `progress` is what a cut run needs to go on (empty in a finished model).
+    """
+
+    weights: Mapping[str, Tensor]
+    class_ids: tuple[int, ...]
+    class_names: tuple[str, ...]
+    recipe: ClipRecipe
+    data_sha256: str
+    fingerprint: str
+    versions: Mapping[str, str]
+    progress: Mapping[str, Any] = field(default_factory=dict)
+
+
+def save_clip_checkpoint(path: Path, checkpoint: ClipCheckpoint) -> Path:
+    """The path written, whole or not at all."""
+    about = {
+        "class_ids": checkpoint.class_ids,
+        "class_names": checkpoint.class_names,
+        "recipe": checkpoint.recipe.as_json(),
+        "data_sha256": checkpoint.data_sha256,
+        "fingerprint": checkpoint.fingerprint,
+        "versions": dict(checkpoint.versions),
+    }
+    value = {
+        "format": FORMAT,
+        "about": json.dumps(about, sort_keys=True),
+        "weights": {name: value.detach().cpu().contiguous() for name, value in checkpoint.weights.items()},
+        "progress": dict(checkpoint.progress),
+    }
+    with whole_file(path) as temporary:
+        torch.save(value, temporary)
+    return path
+
+
+def is_clip_checkpoint(path: Path) -> bool:
+    """Whether the file is a checkpoint of this kind, whatever its recipe."""
+    try:
+        value = torch.load(path, map_location="meta", weights_only=True, mmap=True)
+    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, KeyError, ValueError, OSError):
+        return False
+    return isinstance(value, dict) and value.get("format") == FORMAT
+
+
+def load_clip_checkpoint(path: Path) -> ClipCheckpoint:
+    """What the file holds, on the CPU.
+
+    Raises:
+        BadInput: there is no such file, or it is no checkpoint of this kind.
+    """
+    mend = "Name the model.pt that `gesta train` wrote with a clip recipe"
+    if not path.is_file():
+        raise BadInput("there is no such checkpoint", where=path, mend=mend)
+    try:
+        value = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
+        raise BadInput(f"this is no checkpoint ({type(error).__name__})", where=path, mend=mend) from error
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
+        found = value.get("format") if isinstance(value, dict) else type(value).__name__
+        raise BadInput(
+            f"this is no checkpoint of a clip model: format {found!r}, want {FORMAT!r}", where=path, mend=mend
+        )
+    about = json.loads(value["about"])
+    return ClipCheckpoint(
+        weights=value["weights"],
+        class_ids=tuple(about["class_ids"]),
+        class_names=tuple(about["class_names"]),
+        recipe=clip_recipe_of(about["recipe"], where=str(path)),
+        data_sha256=about["data_sha256"],
+        fingerprint=about["fingerprint"],
+        versions=about["versions"],
+        progress=value["progress"],
+    )
+
+
+def clip_model_of(checkpoint: ClipCheckpoint, *, where: Path | str = "", device: str = "cpu") -> nn.Module:
+    """The checkpoint's model with its weights, in evaluation mode, on `device`.
+
+    Raises:
+        UnknownName: this gesta has no model of that name.
+        BadInput: the weights are not those of the model.
+    """
+    model = build_model(checkpoint.recipe.model, num_classes=len(checkpoint.class_ids))
+    try:
+        model.load_state_dict(dict(checkpoint.weights))
+    except RuntimeError as error:
+        raise BadInput(
+            f"the weights are not those of {checkpoint.recipe.model!r}",
+            where=where,
+            mend="Train again with this version of gesta",
+        ) from error
+    return model.to(device).eval()

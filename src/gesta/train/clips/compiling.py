@@ -1,0 +1,89 @@
+"""Whether a model is compiled: `torch.compile` where a few steps of it were measured to be faster.
+
+Shapes: B clips, C channels, T frames, H and W pixels.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from gesta.train.clips.gradients import set_statistics, statistics_of
+from gesta.train.clips.recipe import ClipRecipe
+from gesta.train.clips.steps import Forward, autocast_of
+
+NUM_WARMUP, NUM_TIMED = 3, 5
+"""Steps before and while timing. Source: ours; the first compiles and picks convolutions, two more settle caches."""
+
+LEAST_GAIN = 1.03
+"""How much faster compiled steps must be: below that, compiling costs more than it gives. Source: ours."""
+
+
+def as_it_is(model: nn.Module, clip_BCTHW: Tensor) -> Tensor:
+    """The model's logits [B, K], not compiled."""
+    return model(clip_BCTHW)
+
+
+def compiled_forward(model: nn.Module) -> Forward:
+    """A function that computes that model's logits, compiled at its first call; of another model, plainly."""
+    fast = torch.compile(model)
+    return lambda asked, clip_BCTHW: fast(clip_BCTHW) if asked is model else asked(clip_BCTHW)
+
+
+def choose_forward(
+    model: nn.Module,
+    *,
+    recipe: ClipRecipe,
+    num_clips: int,
+    device: str,
+    precision: str,
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[bool, dict[str, float]]:
+    """Whether to compile, and the seconds a step of both where they were timed; on the CPU "auto" is off.
+
+    Args:
+        model: on the device, in training mode; its weights and statistics stay as they are.
+        recipe: its `compile` and `frames`.
+        num_clips: of a part.
+        device: where it computes.
+        precision: of the run.
+        clock: seconds.
+    """
+    if recipe.compile != "auto" or not device.startswith("cuda"):
+        return recipe.compile == "on", {}
+    frames = recipe.frames
+    clip_BCTHW = torch.randn(
+        num_clips, frames.num_channels, frames.num_frames, frames.crop_px, frames.crop_px, device=device
+    ).to(memory_format=torch.channels_last_3d)
+    seconds = {}
+    for name, forward in (("plain", as_it_is), ("compiled", compiled_forward(model))):
+        seconds[name] = _seconds_a_step(forward, model, clip_BCTHW, device=device, precision=precision, clock=clock)
+    return seconds["plain"] > LEAST_GAIN * seconds["compiled"], {f"{name}_step_s": s for name, s in seconds.items()}
+
+
+def _seconds_a_step(
+    forward: Forward,
+    model: nn.Module,
+    clip_BCTHW: Tensor,
+    *,
+    device: str,
+    precision: str,
+    clock: Callable[[], float],
+) -> float:
+    before = [statistic.clone() for statistic in statistics_of(model)]
+    began = clock()
+    for number in range(NUM_WARMUP + NUM_TIMED):
+        if number == NUM_WARMUP:
+            torch.cuda.synchronize(device)
+            began = clock()
+        with autocast_of(device, precision):
+            logits_BK = forward(model, clip_BCTHW)
+        logits_BK.float().logsumexp(dim=1).sum().backward()
+        model.zero_grad(set_to_none=True)
+    torch.cuda.synchronize(device)
+    seconds = (clock() - began) / NUM_TIMED
+    set_statistics(model, before)
+    return seconds

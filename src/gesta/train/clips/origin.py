@@ -1,0 +1,78 @@
+"""Where a run comes from: what decides its weights, as one fingerprint that a cut or finished run is known by."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from gesta.tables import Json, Provenance, made_by, sha256_of_file
+from gesta.train.checkpoints import versions
+from gesta.train.clips.checkpoints import ClipCheckpoint
+from gesta.train.clips.recipe import ClipRecipe
+from gesta.train.clips.sets import ClipSet
+from gesta.train.devices import pick_clip_precision, pick_device
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """A recipe, a seed, a device and a precision, with the provenance that names them and the clips."""
+
+    recipe: ClipRecipe
+    seed: int
+    device: str
+    precision: str
+    made: Provenance
+
+    def checkpoint(self, clips: ClipSet) -> ClipCheckpoint:
+        """A checkpoint of this run that has no weights yet."""
+        return ClipCheckpoint(
+            weights={},
+            class_ids=clips.class_ids,
+            class_names=clips.class_names,
+            recipe=self.recipe,
+            data_sha256=clips.sha256,
+            fingerprint=self.made.fingerprint,
+            versions=versions(),
+        )
+
+
+def origin_of(
+    recipe: ClipRecipe,
+    *,
+    clips: ClipSet,
+    val: ClipSet | None,
+    seed: int,
+    device: str,
+    start: Path | str | None,
+) -> Origin:
+    """What decides the run; the number of processes, workers and threads is no part of it.
+
+    Raises:
+        UnknownName: no such device, or `start` is neither a file nor the name of published weights.
+        GestaError: CUDA is asked for and there is none.
+    """
+    place = pick_device(device)
+    precision = pick_clip_precision(recipe.precision, device=place)
+    arguments: dict[str, Json] = {
+        "recipe": json.loads(json.dumps(recipe.as_json())),
+        "seed": seed,
+        "device": place,
+        "precision": precision,
+    }
+    inputs = {"clips": clips.sha256}
+    if val is not None:
+        inputs["val"] = val.sha256
+    if start is not None:
+        inputs["start"] = _hash_of_start(start)
+    made = made_by("train", arguments=arguments, inputs=inputs, tools=["torch", "torchvision"])
+    return Origin(recipe=recipe, seed=seed, device=place, precision=precision, made=made)
+
+
+def _hash_of_start(start: Path | str) -> str:
+    path = Path(start)
+    if path.is_file():
+        return sha256_of_file(path)
+    if path.exists():
+        return f"folder {path.name}"
+    return f"published {start}"

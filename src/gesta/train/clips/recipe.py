@@ -1,0 +1,156 @@
+"""What a clip recipe is: everything that decides what a training run makes, as one value in the checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gesta.schema import BadInput, UnknownName
+from gesta.train.clips.augment import ClipAugment
+from gesta.train.clips.frames import ClipFrames
+
+OPTIMISERS = ("sgd", "adamw")
+SCHEDULES = ("steps", "plateau", "cosine")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+COMPILES = ("off", "auto", "on")
+SHARDINGS = ("none", "fsdp")
+AVERAGES = ("probabilities", "logits")
+NUM_CROPS = (1, 3, 10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipTest:
+    """How a whole video is scored: `num_segments` clips evenly spaced, each `crops` times, their scores averaged.
+
+    `crops` is 1 (the center), 3 (along the longer side) or 10 (corners and center, each flipped too). A clip has
+    `num_frames` frames, as many as in training where that is None.
+
+    Source: 10 crops as in Simonyan & Zisserman, Two-Stream Convolutional Networks (2014), section 5.
+    """
+
+    num_segments: int = 1
+    crops: int = 1
+    average: str = "probabilities"
+    num_frames: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.average not in AVERAGES:
+            raise UnknownName(what="average", name=self.average, choices=AVERAGES)
+        num_frames = 1 if self.num_frames is None else self.num_frames
+        if min(self.num_segments, num_frames) < 1 or self.crops not in NUM_CROPS:
+            raise BadInput(
+                f"no test of {self.num_segments} segments of {num_frames} frames and {self.crops} crops",
+                mend=f"Want at least one segment and frame, and crops among {NUM_CROPS}",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpikeRule:
+    """A step is skipped when its loss is above `factor` times the median of the last `window` losses.
+
+    A run with more than `max_skipped` skipped steps among the last `window` is refused. `factor` 0 skips nothing.
+
+    Source: skipping the batches about a spike is Chowdhery et al., PaLM (2022), section 5.1; the numbers are ours.
+    """
+
+    factor: float = 10.0
+    window: int = 100
+    at_least: int = 20
+    max_skipped: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipRecipe:
+    """A training run: model, what it is shown, how it learns. A variant is `dataclasses.replace(recipe, ...)`.
+
+    A batch of `clips_per_batch` is cut into `num_parts` parts, each with its own batch-norm statistics and its own
+    dropout; their gradients add up, and running statistics become the parts' mean. One process computes its parts one
+    after another (gradient accumulation); several processes share the parts out and get the same sums.
+
+    `schedule` "steps" divides the rate by ten at each epoch of `milestones`, "plateau" when the validation loss has not
+    fallen for `patience` epochs, "cosine" lets it fall along half a cosine; the first `warmup_epochs` rise linearly.
+    `max_steps` ends a run early (0 = never). `per_class` takes that many clips of each class (None = all). `precision`
+    "auto" is bfloat16 where the hardware multiplies it. `compile` "auto" times both and takes the faster.
+    `saves_memory` computes activations a second time on the way back instead of keeping them. `ema_decay` is that of
+    averaged weights, which are then the model that comes out.
+    """
+
+    name: str
+    model: str
+    frames: ClipFrames
+    augment: ClipAugment
+    epochs: int
+    clips_per_batch: int
+    num_parts: int = 1
+    optimiser: str = "sgd"
+    base_lr: float
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: str = "steps"
+    milestones: tuple[int, ...] = ()
+    patience: int = 3
+    warmup_epochs: float = 0.0
+    max_steps: int = 0
+    clip_norm: float | None = None
+    ema_decay: float | None = None
+    label_smoothing: float = 0.0
+    per_class: int | None = None
+    precision: str = "auto"
+    compile: str = "auto"
+    channels_last: bool = True
+    saves_memory: bool = False
+    sharding: str = "none"
+    spikes: SpikeRule = field(default_factory=SpikeRule)
+    test: ClipTest = field(default_factory=ClipTest)
+
+    def __post_init__(self) -> None:
+        for what, name, choices in (
+            ("optimiser", self.optimiser, OPTIMISERS),
+            ("schedule", self.schedule, SCHEDULES),
+            ("precision", self.precision, PRECISIONS),
+            ("choice of compile", self.compile, COMPILES),
+            ("sharding", self.sharding, SHARDINGS),
+        ):
+            if name not in choices:
+                raise UnknownName(what=what, name=name, choices=choices)
+        if min(self.epochs, self.clips_per_batch, self.num_parts) < 1 or self.base_lr <= 0:
+            raise BadInput(
+                f"recipe {self.name!r} trains nothing",
+                mend="Want epochs, clips_per_batch, num_parts and base_lr above 0",
+            )
+        if self.num_parts > self.clips_per_batch:
+            raise BadInput(
+                f"recipe {self.name!r} cuts {self.clips_per_batch} clips into {self.num_parts} parts",
+                mend="Want num_parts <= clips_per_batch",
+            )
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values; `clip_recipe_of` reads them back."""
+        return dataclasses.asdict(self)
+
+
+def clip_recipe_of(values: Mapping[str, Any], *, where: str = "") -> ClipRecipe:
+    """The recipe that `ClipRecipe.as_json` wrote.
+
+    Raises:
+        BadInput: a field is missing or unknown, as in a file of another version of gesta.
+    """
+    try:
+        parts = _with_tuples(values)
+        parts |= {
+            "frames": ClipFrames(**_with_tuples(values["frames"])),
+            "augment": ClipAugment(**_with_tuples(values["augment"])),
+            "spikes": SpikeRule(**_with_tuples(values["spikes"])),
+            "test": ClipTest(**_with_tuples(values["test"])),
+        }
+        return ClipRecipe(**parts)
+    except (KeyError, TypeError) as error:
+        raise BadInput(
+            f"the recipe in it is not one of this gesta ({error})", where=where, mend="Train again with this version"
+        ) from error
+
+
+def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

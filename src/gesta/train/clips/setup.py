@@ -1,0 +1,289 @@
+"""A run made ready: its device and processes, its model from scratch, from given weights or from where it was cut."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from gesta.models import build_model
+from gesta.schema import BadInput, Refused, Reject
+from gesta.tables import Json, Provenance
+from gesta.train.clips.averaging import begin_average
+from gesta.train.clips.checkpoints import ClipCheckpoint, load_clip_checkpoint
+from gesta.train.clips.compiling import as_it_is, choose_forward, compiled_forward
+from gesta.train.clips.footage import ClipSource
+from gesta.train.clips.gradients import make_copies
+from gesta.train.clips.guards import LossGuard
+from gesta.train.clips.logs import open_log
+from gesta.train.clips.optimisers import make_optimiser
+from gesta.train.clips.origin import Origin
+from gesta.train.clips.processes import Crew, joined_crew
+from gesta.train.clips.progress import Progress, put_progress
+from gesta.train.clips.recipe import ClipRecipe
+from gesta.train.clips.sets import ClipSet
+from gesta.train.clips.sharding import shard
+from gesta.train.clips.speed import Meter, Peak, peak_of, train_flops
+from gesta.train.clips.starting import put_start
+from gesta.train.clips.steps import Forward, Learner, Setting
+from gesta.train.clips.stops import StopRequest, stop_signals
+from gesta.train.devices import seeded, threads_in_use
+from gesta.train.parts import part_workers
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """All that the loop needs; `learner`, `progress` and the meters change."""
+
+    clips: ClipSet
+    val: ClipSet | None
+    out: Path
+    setting: Setting
+    learner: Learner
+    progress: Progress
+    about: ClipCheckpoint
+    made: Provenance
+    peak: Peak
+    timings: Mapping[str, float]
+    meter: Meter
+    epoch_meter: Meter
+    pool: Executor
+    stop: StopRequest
+    write: Callable[[Mapping[str, Json]], None]
+    clock: Callable[[], float]
+    num_workers: int
+    source: ClipSource | None
+    rejects: dict[str, Reject] = field(default_factory=dict)
+
+    @property
+    def recipe(self) -> ClipRecipe:
+        """What decides the run."""
+        return self.setting.recipe
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of an epoch."""
+        return steps_per_epoch(self.recipe, num_clips=len(self.clips.examples))
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of the whole run."""
+        return num_steps(self.recipe, num_clips=len(self.clips.examples))
+
+    def add_rejects(self, rejects: Sequence[Reject]) -> None:
+        """Nothing; a clip that could not be read is noted once, however often it is met."""
+        for reject in rejects:
+            if reject.clip_id is not None and reject.clip_id not in self.rejects:
+                self.rejects[reject.clip_id] = reject
+                self.progress.rejects.append(dataclasses.asdict(reject))
+
+
+def steps_per_epoch(recipe: ClipRecipe, *, num_clips: int) -> int:
+    """Batches of an epoch, as many as are needed to show each clip once."""
+    return max(1, -(-num_clips // recipe.clips_per_batch))
+
+
+def num_steps(recipe: ClipRecipe, *, num_clips: int) -> int:
+    """Steps of the whole run: all epochs, or the recipe's `max_steps` where these are fewer."""
+    total = recipe.epochs * steps_per_epoch(recipe, num_clips=num_clips)
+    return min(total, recipe.max_steps) if recipe.max_steps else total
+
+
+def check_data(clips: ClipSet, val: ClipSet | None, *, recipe: ClipRecipe) -> None:
+    """Nothing, once the clips can be learnt from with that recipe.
+
+    Raises:
+        BadInput: there are no clips, the validation clips have other classes, the recipe wants validation and there
+            is none, or it flips clips of a class whose name is false in a mirror.
+    """
+    if not clips.examples:
+        raise BadInput("there is no clip to learn from", mend="Look at the release's kept clips, videos and splits")
+    if val is not None and (val.class_ids, val.class_names) != (clips.class_ids, clips.class_names):
+        raise BadInput("the validation clips have other classes than the training clips", mend="Use the same label map")
+    if recipe.schedule == "plateau" and val is None:
+        raise BadInput(
+            f"recipe {recipe.name!r} lowers its rate when the validation loss no longer falls",
+            mend="Name validation clips with --val",
+        )
+    sided = [name for name in clips.class_names if {"left", "right"} & set(name.lower().replace("_", " ").split())]
+    if recipe.augment.flip and sided:
+        raise BadInput(
+            f"recipe {recipe.name!r} flips clips left to right, which makes {sided[0]!r} false",
+            mend="Use a recipe whose augment has flip=False",
+        )
+
+
+@contextmanager
+def open_run(
+    origin: Origin,
+    *,
+    clips: ClipSet,
+    val: ClipSet | None,
+    out: Path,
+    threads: int | None,
+    start: Path | str | None,
+    num_workers: int,
+    source: ClipSource | None,
+    on_note: Callable[[str], None] | None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Iterator[Run]:
+    """The run, begun or resumed, while the block lasts.
+
+    Raises:
+        BadInput: see `check_data`; or the recipe fits not the processes, or `start` not the model.
+        UnknownName: there is no such model.
+        Refused: `out` holds the cut run of something else.
+    """
+    recipe = origin.recipe
+    check_data(clips, val, recipe=recipe)
+    found = cut_run(out, fingerprint=origin.made.fingerprint)
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_signals())
+        crew = stack.enter_context(joined_crew(origin.device, needs_group=recipe.sharding == "fsdp"))
+        crew.own_parts(recipe.num_parts)
+        stack.enter_context(threads_in_use(threads))
+        stack.enter_context(seeded(origin.seed))
+        stack.enter_context(_fast_convolutions(crew.device))
+        learner = _fresh_learner(clips, origin=origin, crew=crew, start=start)
+        progress = Progress()
+        if found is not None:
+            progress = put_progress(learner, found.progress, weights=found.weights, crew=crew)
+        timings: Mapping[str, float] = {}
+        if progress.is_compiled is None:
+            chosen, timings = _choice(learner.model, origin=origin, crew=crew, clock=clock)
+            progress.is_compiled = chosen
+        forward: Forward = compiled_forward(learner.model) if progress.is_compiled else as_it_is
+        peak = peak_of(crew.device, precision=origin.precision, clock=clock)
+        flops = train_flops(recipe.model, num_classes=len(clips.class_ids), frames=recipe.frames)
+        meters = [Meter(flops_per_clip=flops, peak=peak, num_devices=crew.size) for _ in range(2)]
+        yield Run(
+            clips=clips,
+            val=val,
+            out=out,
+            setting=Setting(
+                recipe=recipe, crew=crew, precision=origin.precision, seed=origin.seed, forward=forward
+            ),
+            learner=learner,
+            progress=progress,
+            about=origin.checkpoint(clips),
+            made=origin.made,
+            peak=peak,
+            timings=timings,
+            meter=meters[0],
+            epoch_meter=meters[1],
+            pool=stack.enter_context(_pool(learner.copies, device=crew.device)),
+            stop=stop,
+            write=stack.enter_context(
+                open_log(out, last_step=progress.step, is_first=crew.is_first, on_note=on_note)
+            ),
+            clock=clock,
+            num_workers=num_workers,
+            source=source,
+            rejects={row["clip_id"]: Reject(**row) for row in progress.rejects},
+        )  # fmt: skip
+
+
+def cut_run(out: Path, *, fingerprint: str) -> ClipCheckpoint | None:
+    """The checkpoint of this very run where it was cut, None where there is none.
+
+    Raises:
+        Refused: it is that of a run of something else.
+    """
+    last = out / "last.pt"
+    if not last.is_file():
+        return None
+    found = load_clip_checkpoint(last)
+    if found.fingerprint != fingerprint:
+        raise Refused(
+            "this is the checkpoint of a cut run of another recipe, seed, device, version or set of clips",
+            where=last,
+            mend="Give the same command as then, choose another --out, or delete the file",
+        )
+    return found
+
+
+@contextmanager
+def _pool(copies: Sequence[nn.Module], *, device: str) -> Iterator[Executor]:
+    if len(copies) == 1:
+        with ThreadPoolExecutor(1) as pool:
+            yield pool
+    else:
+        with part_workers(num_parts=len(copies), threads=torch.get_num_threads(), device=device) as pool:
+            yield pool
+
+
+@contextmanager
+def _fast_convolutions(device: str) -> Iterator[None]:
+    """A block in which cuDNN times its algorithms: without, float16 convolutions in three dimensions may be slow."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = device.startswith("cuda")
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
+def _fresh_learner(clips: ClipSet, *, origin: Origin, crew: Crew, start: Path | str | None) -> Learner:
+    recipe = origin.recipe
+    model = build_model(recipe.model, num_classes=len(clips.class_ids))
+    if start is not None:
+        put_start(model, start, class_names=clips.class_names)
+    if recipe.saves_memory:
+        _save_memory(model, name=recipe.model)
+    model.to(crew.device)
+    if recipe.channels_last:
+        to_channels_last(model)
+    if recipe.sharding == "fsdp":
+        if recipe.ema_decay is not None:
+            raise BadInput("sharded weights are not averaged", mend="Want sharding 'none' or ema_decay None")
+        model = shard(model)
+    model.train()
+    threads = torch.get_num_threads()
+    num_parts = recipe.num_parts // crew.size
+    return Learner(
+        model=model,
+        copies=(model,)
+        if recipe.sharding == "fsdp"
+        else make_copies(model, num_parts=num_parts, threads=threads, device=crew.device),
+        optimiser=make_optimiser(model, recipe=recipe),
+        scaler=torch.amp.GradScaler(crew.device.split(":")[0], enabled=origin.precision == "float16"),
+        averaged=None if recipe.ema_decay is None else begin_average(model),
+        guard=LossGuard(rule=recipe.spikes),
+    )
+
+
+def _save_memory(model: nn.Module, *, name: str) -> None:
+    if not hasattr(model, "checkpoint_activations"):
+        raise BadInput(f"the model {name!r} keeps all activations", mend="Want saves_memory=False")
+    setattr(model, "checkpoint_activations", True)  # noqa: B010 - a property that torch's type does not know
+
+
+def to_channels_last(model: nn.Module) -> None:
+    """Nothing; kernels of convolutions lie in memory with their channels last."""
+    for weight in model.parameters():
+        if weight.ndim in (4, 5):
+            layout = torch.channels_last_3d if weight.ndim == 5 else torch.channels_last
+            weight.data = weight.data.contiguous(memory_format=layout)
+
+
+def _choice(
+    model: nn.Module, *, origin: Origin, crew: Crew, clock: Callable[[], float]
+) -> tuple[bool, Mapping[str, float]]:
+    recipe = origin.recipe
+    is_compiled, timings = choose_forward(
+        model,
+        recipe=recipe,
+        num_clips=-(-recipe.clips_per_batch // recipe.num_parts),
+        device=crew.device,
+        precision=origin.precision,
+        clock=clock,
+    )
+    # All processes do as the first one found.
+    return crew.sum_numbers([float(is_compiled and crew.is_first)])[0] > 0, timings
