@@ -1,0 +1,171 @@
+"""The parts of `benchmarks.train` that do not time anything: counts, limits, refusals, the order of a race."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from benchmarks import train as benchmark
+from benchmarks import train_precision, train_steps
+from benchmarks.train_floors import Rates, Work, limits, work_of
+from benchmarks.train_precision import Drift, Kernel, rounding_as_bfloat16, step_drift, try_kernels, verdict
+from benchmarks.train_steps import PLAIN, Form, race, step_of, synthetic_batches
+from torch import Tensor, nn
+from torch.nn import functional
+
+CLIP = (3, 4, 6, 6)
+
+
+class Tiny(nn.Module):
+    """A convolution, a norm, a pool and a product: as little as has every part that is counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv3d(3, 8, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm3d(8)
+        self.pool = nn.MaxPool3d(2)
+        self.classify = nn.Linear(8, 5)
+
+    def forward(self, clip_BCTHW: Tensor) -> Tensor:
+        x_BDthw = self.pool(functional.relu(self.norm(self.conv(clip_BCTHW))))
+        return self.classify(x_BDthw.mean(dim=(2, 3, 4)))
+
+
+def tiny() -> nn.Module:
+    torch.manual_seed(0)
+    return Tiny()
+
+
+@pytest.fixture(autouse=True)
+def no_onednn(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its bfloat16 gradients are wrong on some processors; these tests are about the comparison.
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+
+
+def test_work_is_what_a_hand_count_gives() -> None:
+    work = work_of(tiny, clip_shape=CLIP)
+    voxels = 4 * 6 * 6
+    conv, product = 2 * 8 * 3 * 27 * voxels, 2 * 8 * 5
+    # No gradient is asked for towards the clip itself: the convolution runs twice, the product three times.
+    assert work.flops == 2 * conv + 3 * product
+    forward = (3 + 8) * voxels + 3 * 8 * voxels + (8 + 1) * voxels
+    assert work.moved_elements == 3 * forward
+    assert work.moved_bytes("bfloat16") == 2 * work.moved_elements
+    assert work.num_params == 3 * 8 * 27 + 16 + 45
+
+
+def test_limits_add_up_as_times() -> None:
+    found = limits(
+        Work(num_params=1, flops=2e9, moved_elements=5e8),
+        Rates(flops_per_s=1e12, bytes_per_s=1e11),
+        precision="float32",
+    )
+    assert found["limit_compute"] == pytest.approx(500)
+    assert found["limit_traffic"] == pytest.approx(50)
+    assert 1 / found["limit_no_overlap"] == pytest.approx(1 / 500 + 1 / 50)
+
+
+def test_a_number_that_is_none_is_refused() -> None:
+    assert Drift(loss=math.nan, gradient=0.0, rounding=0.1).problem() is not None
+    assert Drift(loss=0.0, gradient=math.nan, rounding=0.1).problem() is not None
+    assert Drift(loss=0.0, gradient=0.1, rounding=0.1).problem() is None
+    assert "from rounding" in str(Drift(loss=0.0, gradient=0.3, rounding=0.1).problem())
+
+
+def test_the_verdict_names_wrong_and_slow_convolutions() -> None:
+    kernels = [
+        Kernel(place="a", error=0.002, bfloat16_s=1.0, float32_s=2.0),
+        Kernel(place="b", error=math.nan, bfloat16_s=1.0, float32_s=2.0),
+        Kernel(place="c", error=0.002, bfloat16_s=3.0, float32_s=2.0),
+    ]
+    found = verdict(kernels)
+    assert found["wrong"] == "b (nan)"
+    assert found["slower_than_float32"] == "c (1.5 x)"
+    assert verdict(kernels[:1])["wrong"] == "none"
+
+
+def test_right_kernels_drift_no_further_than_rounding() -> None:
+    prepared = synthetic_batches(CLIP, num_clips=4, num_classes=5, device="cpu")
+    model = tiny().train()
+    assert verdict(try_kernels(model, prepared[0][0]))["wrong"] == "none"
+    drift = step_drift(model, *prepared[0])
+    assert drift.problem() is None
+    assert 0 < drift.rounding < 0.2
+
+
+def test_a_wrong_kernel_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = functional.conv3d
+
+    def wrong(x: Tensor, weight: Tensor, *rest: object) -> Tensor:
+        out: Tensor = right(x, weight, *rest)  # type: ignore[arg-type]
+        return out * 1.1 if x.dtype == torch.bfloat16 else out
+
+    monkeypatch.setattr(train_precision.functional, "conv3d", wrong)
+    prepared = synthetic_batches(CLIP, num_clips=2, num_classes=5, device="cpu")
+    assert verdict(try_kernels(tiny(), prepared[0][0]))["wrong"].startswith("conv (0.")
+
+
+def test_rounding_leaves_the_model_as_it_was() -> None:
+    model, prepared = tiny().eval(), synthetic_batches(CLIP, num_clips=2, num_classes=5, device="cpu")
+    before = [weight.clone() for weight in model.parameters()]
+    plain = model(prepared[0][0])
+    with rounding_as_bfloat16(model):
+        rounded = model(prepared[0][0])
+    assert not torch.equal(plain, rounded)
+    assert torch.equal(rounded, rounded.to(torch.bfloat16).float())
+    assert torch.equal(model(prepared[0][0]), plain)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_a_step_of_any_form_learns_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_steps, "NUM_BATCHES", 2)
+    prepared = synthetic_batches(CLIP, num_clips=4, num_classes=5, device="cpu")
+    weights = []
+    for form in (PLAIN, Form(layout="channels_last_3d", is_compiled=False)):
+        model = tiny().to(memory_format=form.memory_format).train()
+        step = step_of(model, benchmark.our_optimiser(model), prepared, form=form, precision="float32")
+        for number in range(3):
+            step(number)
+        weights.append(torch.cat([weight.detach().flatten() for weight in model.parameters()]))
+    assert not torch.equal(weights[0], torch.cat([weight.detach().flatten() for weight in tiny().parameters()]))
+    torch.testing.assert_close(*weights, rtol=1e-4, atol=1e-5)
+
+
+def test_a_race_goes_round_and_lasts_as_long_as_it_may() -> None:
+    order: list[str] = []
+    ticks = itertools.count()
+    found = race(
+        {"a": lambda _: order.append("a"), "b": lambda _: order.append("b")},
+        seconds=5, device="cpu", clock=lambda: float(next(ticks)), turn=0.0,
+    )  # fmt: skip
+    assert len(found["a"]) == len(found["b"]) == 7  # three at least, then one a tick from the second on
+    assert "".join(order[-14:]) == "abba" * 3 + "ab"
+
+
+def test_what_is_lacking_is_said(tmp_path: Path) -> None:
+    found, lacking = benchmark.nets("cpu", peer_i3d=None, peer_pytorchvideo=None)
+    assert [net.name for net in found] == ["i3d", "r3d_18"]
+    assert len(lacking) == 2
+    found, lacking = benchmark.nets("cpu", peer_i3d=tmp_path, peer_pytorchvideo=tmp_path)
+    assert [net.name for net in found] == ["i3d", "r3d_18", "slow_r50"]
+    assert not lacking
+
+
+def test_one_network_is_measured_from_check_to_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_steps, "ROUND_S", 0.01)
+    monkeypatch.setattr(benchmark, "NUM_CLASSES", 5)
+    net = benchmark.Net(
+        name="tiny", clip_shape=CLIP, clips_per_batch=4, ours=tiny, peer=tiny, peer_name="the same, plainly"
+    )
+    found = benchmark.measure_net(net, device="cpu", precision="bfloat16", seconds=0.0, tries_compile=False)
+    assert found["row"]["precision"] == "bfloat16"
+    assert [row["verdict"] for row in found["precisions"]] == ["bfloat16 taken"] * 2
+    assert sum(row["taken"] for row in found["forms"]) == 1
+    rates = Rates(flops_per_s=1e12, bytes_per_s=1e11)
+    row = benchmark.with_floors(found["row"], net, rates=rates, device_name="NVIDIA H200")
+    reached = row["gesta_clips_per_s"] * work_of(tiny, clip_shape=CLIP).flops
+    assert row["mfu_of_measured_peak"] == pytest.approx(reached / 1e12)
+    assert row["mfu_of_datasheet"] == pytest.approx(reached / 989e12, rel=0.01)
