@@ -18,7 +18,9 @@ LINE = (
 )  # fmt: skip
 """The line, one verb a room. Source: the house's plan, section "The line"."""
 
-OTHERS = ("run", "demo", "board", "classes", "world", "train-detector", "tables", "lint", "convert", "export")
+OTHERS = (
+    "run", "demo", "board", "classes", "world", "prepare", "train-detector", "tables", "lint", "convert", "export",
+)  # fmt: skip
 """Commands that are not on the line: they drive it, feed it or show it."""
 
 EXTRA_OF = {
