@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -16,6 +16,7 @@ from gesta.evaluate.breakdown import KINDS, Breakdown
 from gesta.evaluate.classification import ClipScores
 from gesta.evaluate.diagnosis import Diagnosis, Finding
 from gesta.evaluate.intervals import Interval, MapDifference, MapIntervals
+from gesta.evaluate.modality import AccuracyDifference
 
 if TYPE_CHECKING:
     from gesta.evaluate.ava_files import Score
@@ -258,3 +259,50 @@ def clips_text(result: ClipScores, label_map: pl.DataFrame | None = None, *, max
         ]  # fmt: skip
         lines += ["", "taken for each other", table_text(["a", "b", "a as b", "b as a", ""], pairs, num_left=2)]
     return "\n".join(lines)
+
+
+def difficulty_text(ranked: pl.DataFrame, *, num_ends: int = 20) -> str:
+    """Every class from the hardest to the easiest; of many only both ends."""
+    rows = [
+        [
+            f"{row['place']:,}", _shown(row), f"{row['num_clips']:,}",
+            f"{row['accuracy']:.3f} [{row['low']:.3f}, {row['high']:.3f}]", number_text(row["top_k_accuracy"]),
+        ]
+        for row in ranked.iter_rows(named=True)
+    ]  # fmt: skip
+    header = ["place", "class", "clips", "accuracy [low, high]", "top-k"]
+    if len(rows) <= 2 * num_ends:
+        return f"{len(rows)} classes, the hardest first\n{table_text(header, rows, num_left=2)}"
+    parts = (("hardest", rows[:num_ends]), ("easiest", rows[-num_ends:][::-1]))
+    return "\n\n".join(
+        f"the {num_ends} {end} of {len(rows)} classes\n{table_text(header, part, num_left=2)}" for end, part in parts
+    )
+
+
+def accuracy_difference_text(result: AccuracyDifference, *, a: str = "A", b: str = "B", num_ends: int = 20) -> str:
+    """How far stream `a` is above `b`, in all and class by class; of many classes only both ends."""
+    rows = [
+        [
+            _shown(row), f"{row['num_clips']:,}", number_text(row["accuracy_a"]), number_text(row["accuracy_b"]),
+            f"{number_text(row['difference'], is_signed=True)} [{number_text(row['low'], is_signed=True)}, "
+            f"{number_text(row['high'], is_signed=True)}]", number_text(row["ratio"], decimals=2),
+        ]
+        for row in result.by_class.iter_rows(named=True)
+    ]  # fmt: skip
+    header = ["class", "clips", a, b, "difference [low, high]", "ratio"]
+    what = "clips" if result.num_groups == result.num_clips else "groups of clips"
+    lines = [
+        f"top-{result.k}: {a} {number_text(result.accuracy_a)}, {b} {number_text(result.accuracy_b)}",
+        f"{a} - {b}: {interval_text(result.difference, is_signed=True)}, {result.level:.0%} interval of the paired "
+        f"difference, {result.num_resamples:,} draws of {result.num_groups:,} {what}",
+        f"{a} is above {b} in {result.share_a_above:.1%} of the draws",
+    ]
+    if len(rows) <= 2 * num_ends:
+        return "\n".join([*lines, "", table_text(header, rows)])
+    for title, part in ((f"{a} gains most", rows[:num_ends]), (f"{b} gains most", rows[-num_ends:][::-1])):
+        lines += ["", f"{title} (of {len(rows)} classes)", table_text(header, part)]
+    return "\n".join(lines)
+
+
+def _shown(row: dict[str, Any]) -> str:
+    return _name_of(row["class_id"], {} if row["name"] is None else {row["class_id"]: row["name"]})
