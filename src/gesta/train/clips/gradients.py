@@ -63,7 +63,7 @@ def statistics_of(model: nn.Module) -> list[Tensor]:
 
 
 def counters_of(model: nn.Module) -> list[Tensor]:
-    """The batch norms' counters of steps, each []."""
+    """The batch norms' counters of steps, scalars [...]."""
     return [buffer for name, buffer in model.named_buffers() if name.endswith("num_batches_tracked")]
 
 

@@ -62,7 +62,7 @@ class Crew:
         return total.tolist()
 
     def sum_tensors(self, tensors: Sequence[Tensor]) -> None:
-        """Nothing; each tensor (float32 or float64, of any shape [...]) becomes its sum over all processes, in place."""
+        """Nothing; each tensor (float32 or float64, [...]) becomes its sum over all processes, in place."""
         if self.size == 1:
             return
         for bucket in _buckets(tensors):
