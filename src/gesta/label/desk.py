@@ -35,6 +35,13 @@ MAX_WAITING = 20_000
 RETRY_S = 0.5
 """Pause between attempts to reach a database that is down. Source: ours."""
 
+_PG_PLANS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+
 _SOON = "Send them again soon; nothing is lost"
 
 _log = logging.getLogger("gesta.label")
@@ -198,9 +205,11 @@ class Desk:
     def _connect(self) -> sa.Connection:
         connection = self.store.engine.connect()
         if self.store.dialect == "postgresql":
-            # A plan for any batch walks the index; one made for a batch at hand reads the whole table for it.
+            # A batch names the rows that it changes, and an index finds them. A plan made for one batch at hand, or for
+            # a table as it was when it was small, reads the whole table instead.
             with connection.begin():
-                connection.exec_driver_sql("SET plan_cache_mode TO force_generic_plan")
+                for name, value in _PG_PLANS.items():
+                    connection.exec_driver_sql(f"SET {name} TO {value}")
         return connection
 
     def _new_clerk(self) -> Clerk:

@@ -124,7 +124,7 @@ class KindSupply:
         chosen: list[int] = []
         # A few more classes than wanted are drawn, since one may have nothing for this worker; all only where need be.
         is_sample = len(self.ready) > 4 * num
-        order = rng.sample(self.ready, 2 * num) if is_sample else rng.sample(self.ready, len(self.ready))
+        order = rng.sample(self.ready, num + num // 4 + 2 if is_sample else len(self.ready))
         while order and len(chosen) < num:
             left = []
             for class_key in order:

@@ -105,6 +105,15 @@ def test_the_log_and_the_diary_are_append_only(engine: sa.Engine, table: sa.Tabl
         db.execute(change)
 
 
+@pytest.mark.parametrize("table", [items, workers], ids=lambda table: table.name)
+def test_what_the_log_names_stays(engine: sa.Engine, table: sa.Table) -> None:
+    with (
+        pytest.raises(sa.exc.DBAPIError, match=f"rows of the table {table.name} stay: the log names them"),
+        engine.begin() as db,
+    ):
+        db.execute(table.delete())
+
+
 def test_a_second_service_on_a_database_is_refused(database_url: str) -> None:
     engine = sa.create_engine(database_url)
     with exclusive(engine):

@@ -85,8 +85,8 @@ votes = sa.Table(
     "votes",
     metadata,
     sa.Column("vote_id", _SEQ, primary_key=True),
-    sa.Column("seq", _SEQ, sa.ForeignKey("items.seq"), nullable=False),
-    sa.Column("worker_seq", _SEQ, sa.ForeignKey("workers.seq"), nullable=False),
+    sa.Column("seq", _SEQ, nullable=False),
+    sa.Column("worker_seq", _SEQ, nullable=False),
     sa.Column("revision", sa.SmallInteger, nullable=False, comment="0 the first answer; a later one replaces it"),
     sa.Column("answer", sa.String(8), nullable=False),
     sa.Column("lasts_whole_clip", sa.Boolean),
@@ -119,14 +119,14 @@ sa.Index(
 gold_shown = sa.Table(
     "gold_shown",
     metadata,
-    sa.Column("worker_seq", _SEQ, sa.ForeignKey("workers.seq"), primary_key=True, autoincrement=False),
-    sa.Column("seq", _SEQ, sa.ForeignKey("items.seq"), primary_key=True, autoincrement=False),
+    sa.Column("worker_seq", _SEQ, primary_key=True, autoincrement=False),
+    sa.Column("seq", _SEQ, primary_key=True, autoincrement=False),
 )
 
 submissions = sa.Table(
     "submissions",
     metadata,
-    sa.Column("worker_seq", _SEQ, sa.ForeignKey("workers.seq"), primary_key=True, autoincrement=False),
+    sa.Column("worker_seq", _SEQ, primary_key=True, autoincrement=False),
     sa.Column("idempotency_key", sa.String(64), primary_key=True),
     sa.Column("body_sha256", sa.String(64), nullable=False),
     sa.Column("outcome", sa.Text, nullable=False, comment="JSON of the first answer, given again to replays"),
@@ -205,6 +205,28 @@ for _table in (votes, events):
             f"$$ BEGIN RAISE EXCEPTION 'the table {_table.name} is append-only'; END $$; "
             f"CREATE TRIGGER {_table.name}_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON {_table.name} "
             f"FOR EACH STATEMENT EXECUTE FUNCTION {_table.name}_is_append_only()"
+        ).execute_if(dialect="postgresql"),
+    )
+
+# The log names items and workers by number. A foreign key would be looked up for each of its rows; that what it names
+# stays costs nothing.
+for _table in (items, workers):
+    sa.event.listen(
+        _table,
+        "after_create",
+        sa.DDL(
+            f"CREATE TRIGGER {_table.name}_no_delete BEFORE DELETE ON {_table.name} "
+            f"BEGIN SELECT RAISE(ABORT, 'rows of the table {_table.name} stay: the log names them'); END"
+        ).execute_if(dialect="sqlite"),
+    )
+    sa.event.listen(
+        _table,
+        "after_create",
+        sa.DDL(
+            f"CREATE OR REPLACE FUNCTION {_table.name}_stay() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN RAISE EXCEPTION 'rows of the table {_table.name} stay: the log names them'; END $$; "
+            f"CREATE TRIGGER {_table.name}_no_delete BEFORE DELETE OR TRUNCATE ON {_table.name} "
+            f"FOR EACH STATEMENT EXECUTE FUNCTION {_table.name}_stay()"
         ).execute_if(dialect="postgresql"),
     )
 
