@@ -156,10 +156,7 @@ def transformers_video(
     if name not in _MODELS:
         raise UnknownName(what="video model of transformers", name=name, choices=_MODELS)
     family, settings = _MODELS[name]
-    try:
-        import transformers
-    except ModuleNotFoundError as error:
-        raise MissingExtra(extra="models", module=error.name or "transformers") from error
+    transformers = _library()
     sizes = {
         key: value
         for key, value in ((family.frames_key, num_frames), (family.side_key, crop_px))
@@ -168,7 +165,7 @@ def transformers_video(
     if weights is not None:
         if config:
             raise BadInput("weights bring their own config", where=weights, mend="Leave out one of the two")
-        net = _pretrained(transformers, str(weights), name=name, num_classes=num_classes, sizes=sizes)
+        net = _pretrained(str(weights), name=name, num_classes=num_classes, sizes=sizes)
         return TransformersVideo(net, name=name, family=family)
     make = getattr(transformers, family.config)
     known = {field.name for field in fields(make)}
@@ -179,18 +176,61 @@ def transformers_video(
     return TransformersVideo(getattr(transformers, family.model)(built), name=name, family=family)
 
 
-def _pretrained(transformers: Any, weights: str, *, name: str, num_classes: int, sizes: Mapping[str, int]) -> nn.Module:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedConfig:
+    """What weights say of themselves: their classes in the order of the logits, and the clips that they saw."""
+
+    class_names: tuple[str, ...]
+    num_frames: int
+    crop_px: int
+
+
+def published_config(weights: str | Path) -> PublishedConfig:
+    """What the config of these weights says.
+
+    Raises:
+        BadInput: no such weights are here, or they are of none of the families.
+        MissingExtra: `transformers` is not installed.
+    """
+    found = _config_of(str(weights))
+    family = {family.model_type: family for family, _ in _MODELS.values()}.get(found.model_type)
+    if family is None:
+        raise BadInput(f"these weights are of a {found.model_type}, no video model known here", where=weights)
+    side = getattr(found, family.side_key)
+    return PublishedConfig(
+        class_names=tuple(found.id2label[number] for number in range(found.num_labels)),
+        num_frames=getattr(found, family.frames_key),
+        crop_px=side if isinstance(side, int) else min(side),
+    )
+
+
+def _library() -> Any:
+    try:
+        import transformers
+    except ModuleNotFoundError as error:
+        raise MissingExtra(extra="models", module=error.name or "transformers") from error
+    return transformers
+
+
+def _how_to_get(weights: str) -> str:
+    if Path(weights).is_dir():
+        return "Name a folder that `save_pretrained` wrote: config.json and model.safetensors"
+    return f"Where there is a network run `hf download {weights} --local-dir FOLDER`, and give that folder as weights"
+
+
+def _config_of(weights: str) -> Any:
+    if not Path(weights).is_dir() and (Path(weights).is_absolute() or Path(weights).exists()):
+        raise BadInput("there is no such folder of weights", where=weights, mend=_how_to_get("NAME"))
+    try:
+        return _library().AutoConfig.from_pretrained(weights, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise BadInput("no weights are here under this name", where=weights, mend=_how_to_get(weights)) from error
+
+
+def _pretrained(weights: str, *, name: str, num_classes: int, sizes: Mapping[str, int]) -> nn.Module:
     """The library's model with these weights, the head fresh where it has another number of classes."""
     family, settings = _MODELS[name]
-    mend = f"Where there is a network run `hf download {weights} --local-dir FOLDER`, and give that folder as weights"
-    if Path(weights).is_dir():
-        mend = "Name a folder that `save_pretrained` wrote: config.json and model.safetensors"
-    elif Path(weights).is_absolute() or Path(weights).exists():
-        raise BadInput("there is no such folder of weights", where=weights, mend=mend.replace(weights, "NAME"))
-    try:
-        found = transformers.AutoConfig.from_pretrained(weights, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise BadInput("no weights are here under this name", where=weights, mend=mend) from error
+    found = _config_of(weights)
     width = settings.get("hidden_size")
     if found.model_type != family.model_type or (width is not None and found.hidden_size != width):
         raise BadInput(
@@ -201,16 +241,18 @@ def _pretrained(transformers: Any, weights: str, *, name: str, num_classes: int,
     _check_positions(found, sizes, family=family, weights=weights)
     changes = dict(sizes) if family.positions == "computed" else {}
     try:
-        net, report = getattr(transformers, family.model).from_pretrained(
+        net, report = getattr(_library(), family.model).from_pretrained(
             weights, local_files_only=True, num_labels=num_classes, ignore_mismatched_sizes=True,
             output_loading_info=True, **changes,
         )  # fmt: skip
     except (OSError, RuntimeError, ValueError) as error:
-        raise BadInput(f"the weights cannot be read ({error})", where=weights, mend=mend) from error
+        raise BadInput(f"the weights cannot be read ({error})", where=weights, mend=_how_to_get(weights)) from error
     other = [key if isinstance(key, str) else key[0] for key in report["mismatched_keys"]]
     broken = sorted(key for key in (*report["missing_keys"], *other) if not key.startswith(_HEADS))
     if broken:
-        raise BadInput(f"they lack {broken[0]!r}, or have it in another shape", where=weights, mend=mend)
+        raise BadInput(
+            f"they lack {broken[0]!r}, or have it in another shape", where=weights, mend=_how_to_get(weights)
+        )
     if family.positions == "interpolated":
         # The layers read the clip's size from the one config that they share; positions are interpolated to it.
         for key, value in sizes.items():

@@ -1,4 +1,4 @@
-"""Boxes, person numbers and actions drawn onto a frame."""
+"""Boxes, person numbers, actions and labels drawn onto a frame."""
 
 from __future__ import annotations
 
@@ -48,3 +48,26 @@ def draw_person(
         bottom = top + step * (number + 1)
         cv2.rectangle(frame_HWC, (left, bottom - step), (left + wide, bottom), color, cv2.FILLED)
         cv2.putText(frame_HWC, line, (left + 2, bottom - thick - 1), _FONT, scale, (255, 255, 255), thick, cv2.LINE_AA)
+
+
+def draw_labels(frame_HWC: npt.NDArray[np.uint8], labels: Sequence[tuple[str, float]]) -> None:
+    """Write labels into the frame's upper left corner, in place, each on a bar as long as it is probable.
+
+    Args:
+        frame_HWC: uint8 [H, W, 3], RGB.
+        labels: name and probability, the first on top; what does not fit into the frame is left out.
+    """
+    height, width = frame_HWC.shape[:2]
+    thick = max(1, round(min(height, width) / 400))
+    scale = max(0.3, min(height, width) / 800)
+    step = cv2.getTextSize("Ag", _FONT, scale, thick)[0][1] + 6 * thick
+    full = width // 2
+    for number, (name, score) in enumerate(labels):
+        top, bottom = step * number, step * (number + 1)
+        if bottom > height:
+            return
+        # Darkened, so that text is legible on any picture.
+        frame_HWC[top:bottom, :full] = frame_HWC[top:bottom, :full] // 3
+        frame_HWC[top:bottom, : round(full * score)] = COLORS_RGB[number % len(COLORS_RGB)]
+        line = f"{score:.2f} {name}"
+        cv2.putText(frame_HWC, line, (2, bottom - 2 * thick), _FONT, scale, (255, 255, 255), thick, cv2.LINE_AA)

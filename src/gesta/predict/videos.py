@@ -342,7 +342,7 @@ def videos_under(path: Path) -> list[Path]:
     return files
 
 
-def _targets(files: Sequence[Path], root: Path, out: Path) -> dict[Path, Path]:
+def targets_of(files: Sequence[Path], root: Path, out: Path) -> dict[Path, Path]:
     """The folder of each video's results: as the videos lie under `root`; apart for files of one name."""
     folders = {file: out / (file.parent.relative_to(root) if root.is_dir() else "") for file in files}
     stems = [(folder, file.stem) for file, folder in folders.items()]
@@ -400,7 +400,7 @@ def run_predict(
     rejects: list[Reject] = []
     outputs: list[str] = []
     num_new = num_persons = 0
-    for file, folder in _targets(files, videos, out).items():
+    for file, folder in targets_of(files, videos, out).items():
         notes = folder / f"{file.stem}.json"
         key = sha256_of_json([made.fingerprint, sha256_of_file(file)])
         result = _made_before(notes, key)

@@ -1,0 +1,81 @@
+"""Published weights as clip models: which network, which classes, what it is shown."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tests.unit.predict.clip_stand_in import save_small
+
+from gesta.models import MODELS, transformers_video
+from gesta.models.weights import kinetics_400_names
+from gesta.predict.clip_models import is_clip_model, load_clip_model
+from gesta.predict.published_inputs import PUBLISHED_INPUTS
+from gesta.schema import BadInput, GestaError, UnknownName
+
+TINY = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+
+
+@pytest.fixture(scope="module")
+def s3d_file(tmp_path_factory):
+    torch.manual_seed(5)
+    path = tmp_path_factory.mktemp("weights") / "s3d.pth"
+    torch.save(MODELS["s3d"](num_classes=400).state_dict(), path)
+    return path
+
+
+def test_every_input_is_of_a_model_that_is_there():
+    assert set(PUBLISHED_INPUTS) <= set(MODELS)
+
+
+def test_a_file_of_torchvision_is_shown_what_torchvision_says(s3d_file):
+    model = load_clip_model(f"s3d:{s3d_file}", device="cpu")
+    assert model.class_names == kinetics_400_names()
+    assert (model.frames.num_frames, model.frames.rate, model.frames.crop_px) == (128, 15.0, 224)
+    assert model.class_ids == tuple(range(400))
+    assert model.origin["weights"] == str(s3d_file)
+    state = torch.load(s3d_file, weights_only=True)
+    assert all(torch.equal(value, state[key]) for key, value in model.net.state_dict().items())
+
+
+def test_names_of_classes_can_be_given_and_change_the_hash(s3d_file):
+    names = [f"action {number}" for number in range(400)]
+    given = load_clip_model(f"s3d:{s3d_file}", device="cpu", class_names=names)
+    assert given.class_names == tuple(names)
+    assert given.sha256 != load_clip_model(f"s3d:{s3d_file}", device="cpu").sha256
+
+
+def test_weights_of_transformers_bring_their_classes_and_sizes(tmp_path):
+    pytest.importorskip("transformers")
+    net = transformers_video("videomae_base", num_classes=2, num_frames=4, crop_px=32, config=TINY).net
+    net.config.id2label = {0: "sit", 1: "stand"}
+    net.save_pretrained(tmp_path)
+    model = load_clip_model(f"videomae_base:{tmp_path}", device="cpu")
+    assert model.class_names == ("sit", "stand")
+    assert (model.frames.num_frames, model.frames.crop_px, model.frames.side_px) == (4, 32, 32)
+    with torch.inference_mode():
+        assert model.net(torch.rand(1, 3, 4, 32, 32)).shape == (1, 2)
+    with pytest.raises(BadInput, match=r"3 names of classes for 2 logits"):
+        load_clip_model(f"videomae_base:{tmp_path}", device="cpu", class_names=["a", "b", "c"])
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("resnet50-imagenet-v1", BadInput, r"of pictures, and label no clips"),
+        ("nothing", BadInput, r"no such checkpoint, and no published weights.*i3d-rgb-k400"),
+        ("i3d_small:x.pt", BadInput, r"not known what published weights of i3d_small want to see"),
+        ("i3q:x.pt", UnknownName, r"no model 'i3q'"),
+        ("s3d:KINETICS7", UnknownName, r"no published weights of s3d 'KINETICS7'"),
+        ("i3d:/no/such/file.pt", GestaError, r"file\.pt"),
+    ],
+)
+def test_what_cannot_be_loaded_says_why(name, error, message):
+    with pytest.raises(error, match=message):
+        load_clip_model(name, device="cpu")
+
+
+def test_files_are_told_apart_by_what_they_hold(tmp_path, checkpoint):
+    assert is_clip_model(save_small(tmp_path / "model.pt"))
+    assert not is_clip_model(checkpoint)
+    assert not is_clip_model(tmp_path / "none.pt")
+    assert is_clip_model("i3d-rgb-k400")
