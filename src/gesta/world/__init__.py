@@ -1,5 +1,6 @@
 """A rendered world of people doing things, with exact truth: for the demo, for training and for the tests."""
 
+from gesta.world.motion_score import MotionScore, score_motions
 from gesta.world.motion_set import plan_motions_summary, render_motions
 from gesta.world.motions import PAIRS, partner_of
 from gesta.world.score import DuplicateScore, LabelScore, footage_of, score_clip_labels, score_duplicates
@@ -10,6 +11,7 @@ __all__ = [
     "PAIRS",
     "DuplicateScore",
     "LabelScore",
+    "MotionScore",
     "answers_of_items",
     "footage_of",
     "partner_of",
@@ -19,5 +21,6 @@ __all__ = [
     "render_world",
     "score_clip_labels",
     "score_duplicates",
+    "score_motions",
     "truth_at_key_frames",
 ]
