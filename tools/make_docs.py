@@ -103,6 +103,20 @@ def _cells(value: Any) -> str:
     return ", ".join(_cells(part) for part in value) if isinstance(value, list) else str(value)
 
 
+LONG_FACT = 100
+"""Characters of a fact that still fits a line; a longer object becomes a list of its own."""
+
+
+def _fact_lines(name: str, value: Any, *, depth: int = 0) -> Iterator[str]:
+    line = f"{'  ' * depth}- {name}: {_cells(value)}"
+    if not isinstance(value, dict) or len(line) <= LONG_FACT:
+        yield line
+        return
+    yield f"{'  ' * depth}- {name}:"
+    for part, fact in value.items():
+        yield from _fact_lines(part, fact, depth=depth + 1)
+
+
 def _result_table(rows: list[Mapping[str, Any]]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row))
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
@@ -125,7 +139,7 @@ def results_page() -> str:
         parts.append(f"## {path.stem}\n")
         result = {name: value for part in result.items() for name, value in _opened(*part)}
         facts = {name: value for name, value in result.items() if not _is_rows(value)}
-        parts += [f"- {name}: {_cells(value)}" for name, value in facts.items()]
+        parts += [line for name, value in facts.items() for line in _fact_lines(name, value)]
         parts.append("")
         for name, value in result.items():
             if _is_rows(value):
@@ -134,13 +148,20 @@ def results_page() -> str:
 
 
 def _opened(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """The fact itself, or, of an object that holds a table of runs, its facts one by one and the runs as rows."""
-    runs = value.get("runs") if isinstance(value, dict) else None
-    if not isinstance(runs, dict):
+    """The fact itself, or, of an object that holds tables of runs, its other facts and the runs as rows."""
+    tables = {part: fact for part, fact in value.items() if _is_runs(fact)} if isinstance(value, dict) else {}
+    if not tables:
         yield name, value
         return
-    yield from ((f"{name}: {part}", fact) for part, fact in value.items() if part != "runs")
-    yield f"{name}: runs", [{"run": run, **numbers} for run, numbers in runs.items()]
+    facts = {part: fact for part, fact in value.items() if part not in tables}
+    if facts:
+        yield name, facts
+    for part, runs in tables.items():
+        yield f"{name}: {part}", [{"run": run, **numbers} for run, numbers in runs.items()]
+
+
+def _is_runs(value: Any) -> bool:
+    return isinstance(value, dict) and len(value) > 1 and all(isinstance(run, dict) for run in value.values())
 
 
 def _is_rows(value: Any) -> bool:
