@@ -89,10 +89,11 @@ def read_table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     (magic,) = struct.unpack_from("<Q", footer, FOOTER_BYTES - 8)
     if magic != MAGIC:
         raise BadTable(f"the last 8 bytes are {magic:016x}, not {MAGIC:016x}")
-    _, at = read_varint(footer, 0)
-    _, at = read_varint(footer, at)
+    meta_offset, at = read_varint(footer, 0)
+    meta_size, at = read_varint(footer, at)
     offset, at = read_varint(footer, at)
     size, _ = read_varint(footer, at)
+    _block(data, offset=meta_offset, size=meta_size)  # Nothing is in it that is wanted, but it can be damaged.
     for _, handle in _entries(_block(data, offset=offset, size=size)):
         block_offset, at = read_varint(handle, 0)
         block_size, _ = read_varint(handle, at)

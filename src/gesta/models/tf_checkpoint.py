@@ -5,7 +5,8 @@ place, and `model.ckpt.data-00000-of-00001` and its like, the values themselves,
 (CRC-32C of each block of the table and of each tensor) is compared before a value is used.
 
 Source: TensorFlow 1.15, `tensorflow/core/protobuf/tensor_bundle.proto` (field numbers), `core/framework/types.proto`
-(kinds), `core/util/tensor_bundle/tensor_bundle.cc` (order of bytes, masking of sums, names of files).
+(kinds), `core/util/tensor_bundle/tensor_bundle.cc` (order of bytes, masking of sums, names of files),
+`core/util/saved_tensor_slice_util.cc` (keys of slices).
 """
 
 from __future__ import annotations
@@ -164,6 +165,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
                     mend = "Save it again on a little-endian machine"
                     raise BadInput("the checkpoint was written big-endian", where=index, mend=mend)
                 continue
+            if key[0] == 0:
+                continue  # The values of one slice; the variable that it is a part of has an entry by its name.
             name = key.decode()
             entries[name] = _entry(name, value)
     except (BadTable, UnicodeDecodeError) as error:

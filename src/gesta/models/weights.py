@@ -80,11 +80,31 @@ def load_published(
         path, known, sums = fetched.path, fetched.published.classes, dict(fetched.sha256)
     elif not path.exists() and not path.with_name(f"{path.name}.index").exists() and path.parent == Path():
         raise UnknownName(what="published weights or file", name=str(name_or_path), choices=PUBLISHED_WEIGHTS)
-    file = open_weights(path)
+    return load_weight_file(model, open_weights(path), head=head, class_names=class_names, classes=known, sha256=sums)
+
+
+def load_weight_file(
+    model: nn.Module,
+    file: WeightFile,
+    *,
+    head: Head = "published",
+    class_names: Sequence[str] | None = None,
+    classes: ClassList | None = None,
+    sha256: Mapping[str, str] | None = None,
+) -> LoadedWeights:
+    """What was loaded into `model`, in place, from an opened file; see `load_published`.
+
+    `classes` says on which the logits were trained, where that is known.
+
+    Raises:
+        BadInput: the names are of no known publication, or names and shapes do not fit the model, or there are not as
+            many names of classes as logits.
+    """
     rule, scope = _rule_for(model, file)
     filling = _filling(model, file, rule=rule, scope=scope, head=head)
     num_logits = _num_logits(model, rule) if head == "published" else 0
-    names = _class_names(known, rule=rule, num_logits=num_logits, given=class_names, folder=path.parent)
+    folder = file.path.parent
+    names = _class_names(classes, rule=rule, num_logits=num_logits, given=class_names, folder=folder)
     _write(model, filling.values)
     return LoadedWeights(
         rule=rule.name,
@@ -94,7 +114,7 @@ def load_published(
         constants=tuple(filling.constants),
         kept=tuple(filling.kept),
         ignored=tuple(filling.ignored),
-        sha256=sums,
+        sha256=dict(sha256 or {}),
     )
 
 
@@ -169,7 +189,6 @@ def _filling(model: nn.Module, file: WeightFile, *, rule: NameRule, scope: str, 
     strange = [n for n in file.shapes if n in unused - heads and not rule.is_ignored(n.removeprefix(scope))]
     if scope:
         # Another stream beside the one that fits is no fault.
-        filling.ignored += [name for name in strange if not name.startswith(scope)]
         strange = [name for name in strange if name.startswith(scope)]
     filling.ignored += [name for name in file.shapes if name in unused and name not in strange]
     problems = [f"it lacks {_listed(missing)}"] if missing else []
