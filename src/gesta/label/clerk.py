@@ -101,7 +101,7 @@ class Clerk:
         self.begun.append(task)
         self.book.lease(task)
         writes.new_tasks[task.task_id] = (
-            task.task_id, worker.seq, kind, json.dumps(seqs), "live", now_us, task.expires_at_us, None,
+            task.task_id, worker.seq, kind, orjson.dumps(seqs).decode(), "live", now_us, task.expires_at_us, None,
         )  # fmt: skip
         for seq in seqs:
             if self.book.is_gold(seq):

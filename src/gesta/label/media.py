@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,7 +18,6 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from gesta.label.media_cuts import DEFAULT_LIMIT_BYTES, Cuts, MediaBusy
 from gesta.schema import US_PER_S, BadVideo
@@ -125,13 +125,14 @@ class Footage:
 
     Attributes:
         row_of: number of each clip.
-        source_N, start_us_N, end_us_N: int64 [N], the clip's video (-1 = not known), and its ends.
+        source_N, start_us_N, end_us_N: [N], the clip's video (-1 = not known), and its ends; arrays of Python's own,
+            which gives one value in a third of the time that numpy takes.
     """
 
     row_of: Mapping[str, int]
-    source_N: npt.NDArray[np.int64]
-    start_us_N: npt.NDArray[np.int64]
-    end_us_N: npt.NDArray[np.int64]
+    source_N: array[int]
+    start_us_N: array[int]
+    end_us_N: array[int]
     sources: Sequence[Source]
 
     def find(self, clip_id: str) -> tuple[Source, int, int] | None:
@@ -139,7 +140,7 @@ class Footage:
         row = self.row_of.get(clip_id)
         if row is None or self.source_N[row] < 0:
             return None
-        return self.sources[self.source_N[row]], int(self.start_us_N[row]), int(self.end_us_N[row])
+        return self.sources[self.source_N[row]], self.start_us_N[row], self.end_us_N[row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,8 +450,8 @@ def _read_footage(work: Path) -> Footage:
     numbers = dict(zip(videos["video_id"], range(len(videos)), strict=True))
     return Footage(
         row_of=dict(zip(clips["clip_id"], range(len(clips)), strict=True)),
-        source_N=np.array([numbers.get(video_id, -1) for video_id in clips["video_id"]], dtype=np.int64),
-        start_us_N=clips["start_us"].to_numpy(),
-        end_us_N=clips["end_us"].to_numpy(),
+        source_N=array("q", (numbers.get(video_id, -1) for video_id in clips["video_id"])),
+        start_us_N=array("q", clips["start_us"].to_list()),
+        end_us_N=array("q", clips["end_us"].to_list()),
         sources=sources,
     )

@@ -433,4 +433,4 @@ def test_no_other_link_is_good() -> None:
         ("t/1", ends, signed, b"another secret"),
     ):
         assert not is_good_link(secret, stem, expires_s=expires_s, signed=given, now_us=NOW_US)
-    assert len(signature(SECRET, "t/1", ends)) == 22, "128 bits"
+    assert len(signature(SECRET, "t/1", ends)) == 32, "128 bits"
