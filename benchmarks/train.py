@@ -28,9 +28,9 @@ import platform
 import re
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,9 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import train_peers as peers
+from benchmarks.train_feed import measure_feeds, write_clips
 from benchmarks.train_floors import Rates, datasheet_flops_per_s, limits, measure_rates, work_of
+from benchmarks.train_nets import NUM_CLASSES, Net, nets
 from benchmarks.train_precision import one_gradient, relative_difference, step_drift, try_kernels, verdict
 from benchmarks.train_steps import (
     PLAIN,
@@ -51,70 +53,19 @@ from benchmarks.train_steps import (
     synthetic_batches,
     turn_s,
 )
-from gesta.models import build_model
 from gesta.tables import write_json
 from gesta.train.devices import pick_device, pick_precision
 
 RESULTS = Path(__file__).parent / "results"
-NUM_CLASSES = 400
+WHAT = (
+    "training steps, optimiser included: compute = synthetic clips on the device; fed = from files, by the loop's own "
+    "log; limits: arithmetic and memory traffic over the device's measured rates"
+)
+BUSY_LOAD = 0.5
+"""Processes that wanted a core, on average over the minute before, above which a machine is not idle."""
+
 COMPILED_TOLERANCE = 0.02
 """Largest relative difference of the loss of a compiled step from the eager one's, in the same precision."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Net:
-    """A network to train: clips [C, T, H, W], how many a step, ours and the peer's constructor."""
-
-    name: str
-    clip_shape: tuple[int, int, int, int]
-    clips_per_batch: int
-    ours: Callable[[], nn.Module]
-    peer: Callable[[], nn.Module] | None
-    peer_name: str
-
-
-def nets(device: str, *, peer_i3d: Path | None, peer_pytorchvideo: Path | None) -> tuple[list[Net], list[str]]:
-    """What is measured on that device, and what is lacking."""
-    is_large = device == "cuda"
-    lacking = []
-    i3d_frames, i3d_px, i3d_clips = (64, 224, 16) if is_large else (16, 112, 2)
-    r3d_frames, r3d_px, r3d_clips = (16, 112, 64) if is_large else (16, 64, 2)
-    slow_frames, slow_px, slow_clips = (8, 224, 32) if is_large else (4, 96, 2)
-    i3d_peer = None
-    if peer_i3d is None:
-        lacking.append("I3D's peer: give --peer-i3d, a checkout of piergiaj/pytorch-i3d")
-    else:
-        i3d_peer = lambda: peers.i3d_port(peer_i3d, num_classes=NUM_CLASSES, crop_px=i3d_px)  # noqa: E731
-    found = [
-        Net(
-            name="i3d", clip_shape=(3, i3d_frames, i3d_px, i3d_px), clips_per_batch=i3d_clips,
-            ours=lambda: build_model("i3d", num_classes=NUM_CLASSES),
-            peer=i3d_peer, peer_name="pytorch-i3d",
-        ),
-        Net(
-            name="r3d_18", clip_shape=(3, r3d_frames, r3d_px, r3d_px), clips_per_batch=r3d_clips,
-            ours=lambda: peers.torchvision_r3d_18(num_classes=NUM_CLASSES),
-            peer=lambda: peers.torchvision_r3d_18(num_classes=NUM_CLASSES), peer_name="torchvision, plain loop",
-        ),
-    ]  # fmt: skip
-    if peer_pytorchvideo is None:
-        lacking.append("SlowOnly R50: give --peer-pytorchvideo, a checkout of facebookresearch/pytorchvideo")
-    else:
-
-        def slow() -> nn.Module:
-            return peers.slow_r50(peer_pytorchvideo, num_classes=NUM_CLASSES, num_frames=slow_frames, crop_px=slow_px)
-
-        found.append(
-            Net(
-                name="slow_r50",
-                clip_shape=(3, slow_frames, slow_px, slow_px),
-                clips_per_batch=slow_clips,
-                ours=slow,
-                peer=slow,
-                peer_name="PyTorchVideo, plain loop",
-            )
-        )
-    return found, lacking
 
 
 def trained_apart(build: Callable[[], nn.Module], *, device: str, form: Form = PLAIN) -> nn.Module:
@@ -208,7 +159,7 @@ def compiled_difference(
 
 
 def measure_net(net: Net, *, device: str, precision: str, seconds: float, tries_compile: bool) -> dict[str, Any]:
-    """Everything about one network: `row`, and the rows of `forms` and `precisions` that led to it."""
+    """Everything about one network: its `row`, our `form`, and the rows of `forms` and `precisions` that led to it."""
     begin = time.perf_counter()
     prepared = synthetic_batches(net.clip_shape, num_clips=net.clips_per_batch, num_classes=NUM_CLASSES, device=device)
     allowed, precisions = check_precision(net, prepared, device=device, precision=precision)
@@ -239,7 +190,7 @@ def measure_net(net: Net, *, device: str, precision: str, seconds: float, tries_
             "spread_frac": max(spread(rates) for rates in rounds.values()),
         }
     row["rounds"] = len(rounds["gesta"])
-    return {"row": row, "forms": forms, "precisions": precisions}
+    return {"row": row, "form": form, "forms": forms, "precisions": precisions}
 
 
 def with_floors(row: dict[str, Any], net: Net, *, rates: Rates, device_name: str) -> dict[str, Any]:
@@ -260,6 +211,10 @@ def with_floors(row: dict[str, Any], net: Net, *, rates: Rates, device_name: str
 
 def _rounded(value: Any) -> Any:
     return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def _rounded_row(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: _rounded(value) for name, value in row.items()}
 
 
 def hardware_of(device: str) -> tuple[str, str]:
@@ -284,6 +239,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--compile", choices=("auto", "yes", "no"), default="auto", help="auto: on a GPU only.")
     parser.add_argument("--peer-i3d", type=Path, help="Checkout of piergiaj/pytorch-i3d.")
     parser.add_argument("--peer-pytorchvideo", type=Path, help="Checkout of facebookresearch/pytorchvideo.")
+    parser.add_argument("--fed", choices=("yes", "no"), default="yes", help="Train from files too.")
+    parser.add_argument("--workers", type=int, default=0, help="Processes that decode; 0 = one a core.")
     parser.add_argument("--only", help="One model's name.")
     parser.add_argument("--threads", type=int, default=2, help="Of torch, on a CPU.")
     return parser.parse_args()
@@ -306,57 +263,89 @@ def print_table(rows: list[dict[str, Any]]) -> None:
         print("  ".join(f"{name}={_rounded(value)}" for name, value in row.items()), flush=True)
 
 
+def measure_all(options: argparse.Namespace, todo: list[Net], *, device: str, begin: float) -> dict[str, Any]:
+    """The result's tables, each network within its share of the time that is left."""
+    precision = pick_precision(options.precision, device=device)
+    tries_compile = options.compile == "yes" or (options.compile == "auto" and device == "cuda")
+    _, device_name = hardware_of(device)
+    say(f"the rates of {device_name}")
+    rates = {name: measure_rates(device=device, precision=name) for name in {precision, "float32"}}
+    tables: dict[str, list[dict[str, Any]]] = {
+        "rates": [
+            {"precision": name, "matrix_tflop_per_s": rate.flops_per_s / 1e12, "copy_gb_per_s": rate.bytes_per_s / 1e9}
+            for name, rate in sorted(rates.items())
+        ],
+        "compute": [], "fed": [], "forms_of_our_step": [], "bfloat16_against_float32": [],
+    }  # fmt: skip
+    fed = [net for net in todo if net.model is not None] if options.fed == "yes" else []
+    shares = len(todo) + len(fed)
+    forms = {}
+    for net in todo:
+        share_s = (options.seconds - (time.perf_counter() - begin)) / shares
+        found = measure_net(net, device=device, precision=precision, seconds=share_s, tries_compile=tries_compile)
+        row = with_floors(found["row"], net, rates=rates[found["row"]["precision"]], device_name=device_name)
+        forms[net.name], shares = (found["form"], row), shares - 1
+        tables["compute"].append(row)
+        tables["forms_of_our_step"] += found["forms"]
+        tables["bfloat16_against_float32"] += found["precisions"]
+        print_table([*found["precisions"], *found["forms"], row])
+        if device == "cuda":
+            torch.cuda.empty_cache()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        num_workers = options.workers or len(os.sched_getaffinity(0))
+        if fed:
+            say("videos to train from")
+            num_videos, length_s = (2 * num_workers, 10.0) if device == "cuda" else (4, 4.0)
+            clips = write_clips(
+                folder / "videos", num_videos=num_videos, seconds=length_s, num_classes=NUM_CLASSES,
+                num_workers=num_workers,
+            )  # fmt: skip
+        for net in fed:
+            share_s = (options.seconds - (time.perf_counter() - begin)) / shares
+            shares -= 1
+            say(f"{net.name}: fed from files, {share_s:.0f} s")
+            form, row = forms[net.name]
+            rows = measure_feeds(
+                net, clips, folder / net.name, is_compiled=form.is_compiled, precision=row["precision"],
+                clips_per_s=row["gesta_clips_per_s"], device=device, num_workers=num_workers, seconds=share_s,
+            )  # fmt: skip
+            tables["fed"] += rows
+            print_table(rows)
+    return {name: [_rounded_row(row) for row in rows] for name, rows in tables.items() if rows}
+
+
 def main() -> None:
     """Measure, print, write one JSON file."""
     options = arguments()
-    begin = time.perf_counter()
+    begin, load = time.perf_counter(), os.getloadavg()[0]
     device = pick_device(options.device)
     if device == "cpu":
         torch.set_num_threads(options.threads)
     # Both sides get the fastest cuDNN algorithm for their shapes.
     torch.backends.cudnn.benchmark = True
-    precision = pick_precision(options.precision, device=device)
-    tries_compile = options.compile == "yes" or (options.compile == "auto" and device == "cuda")
     hardware, device_name = hardware_of(device)
-    todo, lacking = nets(device, peer_i3d=options.peer_i3d, peer_pytorchvideo=options.peer_pytorchvideo)
+    todo, lacking = nets(
+        is_large=device == "cuda", peer_i3d=options.peer_i3d, peer_pytorchvideo=options.peer_pytorchvideo
+    )
     todo = [net for net in todo if options.only in (None, net.name)]
     for line in lacking:
         print("lacking:", line)
-    say(f"the rates of {device_name}")
-    rates = {name: measure_rates(device=device, precision=name) for name in {precision, "float32"}}
-    rows, forms, precisions = [], [], []
-    for place, net in enumerate(todo):
-        left_s = options.seconds - (time.perf_counter() - begin)
-        found = measure_net(
-            net, device=device, precision=precision, seconds=left_s / (len(todo) - place), tries_compile=tries_compile
-        )
-        row = with_floors(found["row"], net, rates=rates[found["row"]["precision"]], device_name=device_name)
-        rows.append({name: _rounded(value) for name, value in row.items()})
-        forms += found["forms"]
-        precisions += found["precisions"]
-        print_table([*found["precisions"], *found["forms"], rows[-1]])
-        if device == "cuda":
-            torch.cuda.empty_cache()
+    tables = measure_all(options, todo, device=device, begin=begin)
     date = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     result = {
-        "what": "clips a second of one training step, optimiser included, synthetic clips on the device",
+        "what": WHAT,
         "program": "python -m benchmarks.train",
         "hardware": hardware,
         "device": device_name,
         "processor": platform.machine(),
         "date": date,
-        "load_at_start_and_end": [_rounded(value) for value in (os.getloadavg()[2], os.getloadavg()[0])],
+        "load_before": _rounded(load),
+        "state": "beside other work: read ratios only" if load > BUSY_LOAD else "an idle machine",
         "versions": versions(options),
         "seconds": round(time.perf_counter() - begin),
         "lacking": lacking or "nothing",
-        "rates": [
-            {"precision": name, "matrix_tflop_per_s": _rounded(rate.flops_per_s / 1e12)}
-            | {"copy_gb_per_s": _rounded(rate.bytes_per_s / 1e9)}
-            for name, rate in sorted(rates.items())
-        ],
-        "compute": rows,
-        "forms_of_our_step": forms,
-        "bfloat16_against_float32": precisions,
+        **tables,
     }
     target = RESULTS / f"train_{hardware}_{date}.json"
     write_json(target, result)

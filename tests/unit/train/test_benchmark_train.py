@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from pathlib import Path
 
@@ -10,11 +11,15 @@ import pytest
 import torch
 from benchmarks import train as benchmark
 from benchmarks import train_precision, train_steps
+from benchmarks.train_feed import PlainVideos, last_readings, prepared_clips, shown_often, write_clips
 from benchmarks.train_floors import Rates, Work, limits, work_of
+from benchmarks.train_nets import Net, nets
 from benchmarks.train_precision import Drift, Kernel, rounding_as_bfloat16, step_drift, try_kernels, verdict
 from benchmarks.train_steps import PLAIN, Form, race, step_of, synthetic_batches
 from torch import Tensor, nn
 from torch.nn import functional
+
+from gesta.train.clips import ClipFrames
 
 CLIP = (3, 4, 6, 6)
 
@@ -146,10 +151,10 @@ def test_a_race_goes_round_and_lasts_as_long_as_it_may() -> None:
 
 
 def test_what_is_lacking_is_said(tmp_path: Path) -> None:
-    found, lacking = benchmark.nets("cpu", peer_i3d=None, peer_pytorchvideo=None)
+    found, lacking = nets(is_large=False, peer_i3d=None, peer_pytorchvideo=None)
     assert [net.name for net in found] == ["i3d", "r3d_18"]
     assert len(lacking) == 2
-    found, lacking = benchmark.nets("cpu", peer_i3d=tmp_path, peer_pytorchvideo=tmp_path)
+    found, lacking = nets(is_large=False, peer_i3d=tmp_path, peer_pytorchvideo=tmp_path)
     assert [net.name for net in found] == ["i3d", "r3d_18", "slow_r50"]
     assert not lacking
 
@@ -157,9 +162,11 @@ def test_what_is_lacking_is_said(tmp_path: Path) -> None:
 def test_one_network_is_measured_from_check_to_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train_steps, "ROUND_S", 0.01)
     monkeypatch.setattr(benchmark, "NUM_CLASSES", 5)
-    net = benchmark.Net(
-        name="tiny", clip_shape=CLIP, clips_per_batch=4, ours=tiny, peer=tiny, peer_name="the same, plainly"
-    )
+    net = Net(
+        name="tiny", model=None, frames=ClipFrames(num_frames=4, side_px=8, crop_px=6), clips_per_batch=4,
+        ours=tiny, peer=tiny, peer_name="the same, plainly",
+    )  # fmt: skip
+    assert net.clip_shape == CLIP
     found = benchmark.measure_net(net, device="cpu", precision="bfloat16", seconds=0.0, tries_compile=False)
     assert found["row"]["precision"] == "bfloat16"
     assert [row["verdict"] for row in found["precisions"]] == ["bfloat16 taken"] * 2
@@ -169,3 +176,30 @@ def test_one_network_is_measured_from_check_to_row(monkeypatch: pytest.MonkeyPat
     reached = row["gesta_clips_per_s"] * work_of(tiny, clip_shape=CLIP).flops
     assert row["mfu_of_measured_peak"] == pytest.approx(reached / 1e12)
     assert row["mfu_of_datasheet"] == pytest.approx(reached / 989e12, rel=0.01)
+
+
+def test_a_log_is_read_behind_its_first_lines(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    rows = [(1.0, 0.9), (2.0, 0.8), (10.0, 0.1), (30.0, 0.3), (20.0, 0.2)]
+    lines = [
+        {"kind": "step", "clips_per_s": rate, "data_wait_frac": wait, "mfu_frac": rate / 100} for rate, wait in rows
+    ]
+    log.write_text("".join(json.dumps(line) + "\n" for line in [*lines, {"kind": "epoch", "clips_per_s": 5.0}]))
+    found = last_readings(log, num_left_out=2)
+    assert found == pytest.approx({"clips_per_s": 20.0, "data_wait_frac": 0.2, "mfu_frac": 0.2})
+    with pytest.raises(ValueError, match="no step behind the first 5"):
+        last_readings(log, num_left_out=5)
+
+
+def test_textures_are_clips_that_are_prepared_and_read(tmp_path: Path) -> None:
+    clips = write_clips(tmp_path / "videos", num_videos=2, seconds=0.4, num_classes=2, num_workers=1)
+    frames = ClipFrames(num_frames=4, side="short", side_px=32, crop_px=28)
+    made = prepared_clips(clips, tmp_path / "cache", form="uint8", frames=frames, num_workers=0)
+    assert made["mb_per_clip"] == pytest.approx(10 * 32 * 42 * 3 / 1e6, rel=0.05)
+    shown = shown_often(made["clips"], num=5)
+    assert len({example.clip_id for example in shown.examples}) == 5
+    assert [example.label for example in shown.examples] == [0, 1, 0, 1, 0]
+    clip_CTHW, label = PlainVideos(clips, frames=frames)[1]
+    assert clip_CTHW.shape == (3, 4, 28, 28)
+    assert label == 1
+    assert -1 <= float(clip_CTHW.min()) < float(clip_CTHW.max()) <= 1
