@@ -137,6 +137,8 @@ def results_page() -> str:
             continue
         result = json.loads(path.read_text())
         parts.append(f"## {path.stem}\n")
+        if "figure" in result:
+            parts.append(f"![{result['what']}](figures/{result.pop('figure')})\n")
         result = {name: value for part in result.items() for name, value in _opened(*part)}
         facts = {name: value for name, value in result.items() if not _is_rows(value)}
         parts += [line for name, value in facts.items() for line in _fact_lines(name, value)]
