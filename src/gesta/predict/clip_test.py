@@ -200,7 +200,11 @@ class _Scoring:
     views_per_batch: int
 
     def scores_of(self, batch: ClipBatch) -> dict[int, Float32s]:
-        """The scores of each clip of the batch, float32 [K], by its number."""
+        """The scores of each clip of the batch, float32 [K], by its number.
+
+        Raises:
+            GestaError: a logit is no finite number.
+        """
         if not batch.numbers:
             return {}
         logits_VK, numbers_V = self._logits(batch)
