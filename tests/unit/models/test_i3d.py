@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from gesta.models import END_POINTS, I3d, I3dTrunk, i3d, i3d_flow, i3d_small
+from gesta.models.i3d import PointConv
 from gesta.schema import UnknownName
 
 FEATURES = dict(  # channels of each end point, google-deepmind/kinetics-i3d, i3d.py
@@ -66,7 +67,7 @@ def test_a_trunk_has_no_parameter_behind_its_end_point_and_takes_the_whole_nets(
     assert list(trunk.blocks)[-1] == "Mixed_4f"
     assert trunk.num_features == 832
     whole = small()
-    part = I3dTrunk(width=0.25).eval()
+    part = I3dTrunk(width=0.25, differences=True).eval()
     missing, unexpected = part.load_state_dict(whole.trunk.state_dict(), strict=False)
     assert not missing
     assert {name.split(".")[1] for name in unexpected} == {"Mixed_5b", "Mixed_5c"}
@@ -115,3 +116,23 @@ def test_weights_start_as_sonnets():
     assert weight.abs().max() <= 2 * deviation
     # A normal cut at two deviations has 0.88 of the deviation left.
     assert float(weight.detach().std()) == pytest.approx(0.8796 * deviation, rel=0.01)
+
+
+def test_with_differences_the_stem_sees_each_frame_beside_its_change():
+    model, seen = small().eval(), []
+    model.trunk.blocks["Conv3d_1a_7x7"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    clip_BCTHW = torch.randn(2, 3, 4, 32, 32)
+    model(clip_BCTHW)
+    assert torch.equal(seen[0][:, :3], clip_BCTHW)
+    assert not seen[0][:, 3:, 0].any()
+    torch.testing.assert_close(seen[0][:, 3:, 1:].cumsum(dim=2), clip_BCTHW[:, :, 1:] - clip_BCTHW[:, :, :1])
+
+
+@pytest.mark.parametrize("is_last", [False, True])
+def test_a_point_convolution_is_torchs(is_last):
+    torch.manual_seed(0)
+    conv = PointConv(5, 7, 1)
+    x = torch.randn(2, 5, 3, 4, 6)
+    x = x.contiguous(memory_format=torch.channels_last_3d) if is_last else x
+    torch.testing.assert_close(conv(x), functional.conv3d(x, conv.weight, conv.bias))
+    assert conv(x).is_contiguous(memory_format=torch.channels_last_3d)
