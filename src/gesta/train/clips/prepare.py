@@ -68,6 +68,7 @@ class _Job:
     frames: ClipFrames
     source: ClipSource
     fingerprint: str
+    classes: tuple[tuple[int, str], ...]
     examples: tuple[tuple[int, ClipExample], ...]
 
 
@@ -116,6 +117,7 @@ def run_prepare(
         _Job(
             folder=out / "shards", name=f"{place:06d}", form=form, frames=frames, source=source or ClipSource(),
             fingerprint=provenance.fingerprint,
+            classes=tuple(zip(clips.class_ids, clips.class_names, strict=True)),
             examples=tuple(enumerate(clips.examples))[start : start + per_shard],
         )
         for place, start in enumerate(range(0, len(clips), per_shard))
@@ -248,7 +250,9 @@ def _tar_shard(job: _Job, rows: list[dict[str, Json]], rejects: list[Reject]) ->
                 continue
             rows.append(row | {"place": f"shards/{path.name}/{key}.mp4"})
             add_member(shard, f"{key}.mp4", (Path(scratch) / f"{key}.mp4").read_bytes())
-            add_member(shard, f"{key}.json", json.dumps(row, sort_keys=True).encode())
+            class_id, class_name = job.classes[example.label]
+            about = row | {"class_id": class_id, "class_name": class_name}
+            add_member(shard, f"{key}.json", json.dumps(about, sort_keys=True).encode())
             add_member(shard, f"{key}.cls", str(example.label).encode())
             (Path(scratch) / f"{key}.mp4").unlink()
     return [path]

@@ -8,6 +8,8 @@ into batches, so that copying them does not keep the training loop waiting.
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
+import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import cv2
 import torch
 from torch.utils.data import DataLoader, Dataset
 
@@ -50,10 +53,21 @@ def _as_it_is(part: Any) -> Any:
 
 
 def _settle(_number: int) -> None:
-    """One thread a worker: more would fight for the cores that the other workers use."""
-    import cv2
-
+    """One thread a worker, for more would fight for the cores that the others use; and an end with its parent."""
     cv2.setNumThreads(0)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    """Nothing; this process ends when the one that wants its results is gone, killed for instance.
+
+    The DataLoader's own watch looks at the process that forked the worker, which is the server of workers: that one
+    lives as long as its workers do.
+    """
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
 
 
 def start_method() -> str:

@@ -168,7 +168,7 @@ def test_tar_shards_are_webdataset_s_layout_and_read_without_the_rest(clips: Cli
         assert shard.extractfile("00000001.cls").read() == b"1"
     read = read_tar_clips(shards)
     assert [(one.clip_id, one.label) for one in read.examples] == [(f"clip{n}", n % 2) for n in range(6)]
-    assert read.class_names == ("0", "1")
+    assert (read.class_ids, read.class_names) == ((3, 7), ("to the right", "to the left"))
     assert torch.equal(pixels_of(read), pixels_of(open_prepared(tmp_path)))
 
 
