@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 from pathlib import Path
@@ -12,8 +13,20 @@ import torch
 from tests.unit.train.clips.clip_sets import broken
 
 from gesta.schema import BadInput, GestaError, UnknownName
-from gesta.train.clips import PLAIN, ClipAugment, ClipFrames, ClipSet, clip_batches, to_model
+from gesta.train.clips import (
+    PLAIN,
+    UNTIL_END_US,
+    ClipAugment,
+    ClipExample,
+    ClipFrames,
+    ClipSet,
+    check_clips,
+    clip_batches,
+    clip_set,
+    to_model,
+)
 from gesta.train.clips.batches import NUM_STAND_INS
+from gesta.video import VIDEO_ENDINGS
 
 FRAMES = ClipFrames(num_frames=6, stride=2, rate=12.5, side_px=48, crop_px=24)
 
@@ -64,6 +77,67 @@ def test_the_model_gets_channels_last_floats_mirrored_where_drawn(clips: ClipSet
     for place, flipped in enumerate(batch.flips_B):
         plain_TCHW = batch.pixels_BTHWC[place].permute(3, 0, 1, 2) / 127.5 - 1
         np.testing.assert_allclose(clip_BCTHW[place], plain_TCHW.flip(3) if flipped else plain_TCHW, atol=1e-6, rtol=0)
+
+
+def test_a_drawn_scale_changes_the_crop_which_is_resized_on_the_device(clips: ClipSet) -> None:
+    augment = ClipAugment(scale_px=(24, 60), flip=False)
+    (batch,) = read(clips, [[0, 1, 2, 3, 4, 5]], augment=augment)
+    sides = batch.crops_B4[:, 2].tolist()
+    assert len(set(sides)) > 2
+    assert all(24 * 36 / 60 - 1 < side <= 36 for side in sides)
+    assert batch.pixels_BTHWC.shape[2:4] == (max(sides), max(sides)), "the others are filled up"
+    clip_BCTHW = to_model(batch, frames=FRAMES, device="cpu")
+    assert clip_BCTHW.shape == (6, 3, 6, 24, 24)
+    for place, side in enumerate(sides):
+        part = batch.pixels_BTHWC[place, :, :side, :side].float() / 127.5 - 1
+        # Resizing keeps the mean: no zeros of the filling came in.
+        assert abs(float(part.mean()) - float(clip_BCTHW[place].mean())) < 0.05
+    (whole,) = read(clips, [[0, 1, 2, 3, 4, 5]], augment=augment, whole_frames=True)
+    assert torch.equal(to_model(whole, frames=FRAMES, device="cpu"), clip_BCTHW)
+
+
+def test_colors_change_by_their_factors_and_stay_in_range(clips: ClipSet) -> None:
+    (batch,) = read(clips, [[0, 1, 2]], augment=ClipAugment(color_frac=0.5, flip=False))
+    assert batch.colors_B3 is not None
+    plain = dataclasses.replace(batch, colors_B3=None)
+    one = dataclasses.replace(batch, colors_B3=torch.ones(3, 3))
+    torch.testing.assert_close(
+        to_model(one, frames=FRAMES, device="cpu"), to_model(plain, frames=FRAMES, device="cpu"), atol=1e-5, rtol=0
+    )
+    brighter = dataclasses.replace(batch, colors_B3=torch.tensor([[1.5, 1.0, 1.0]] * 3))
+    wanted = (plain.pixels_BTHWC.float() * 1.5).clamp(0, 255) / 127.5 - 1
+    torch.testing.assert_close(
+        to_model(brighter, frames=FRAMES, device="cpu"), wanted.permute(0, 4, 1, 2, 3), atol=1e-5, rtol=0
+    )
+    changed = to_model(batch, frames=FRAMES, device="cpu")
+    assert changed.min() >= -1
+    assert changed.max() <= 1
+    assert not torch.equal(changed, to_model(plain, frames=FRAMES, device="cpu"))
+
+
+def test_a_short_clip_is_looped(clips: ClipSet) -> None:
+    frames = dataclasses.replace(FRAMES, num_frames=40, stride=1)
+    (batch,) = read(clips, [[0]], frames=frames, augment=PLAIN)
+    pixels_THWC = batch.pixels_BTHWC[0]
+    assert torch.equal(pixels_THWC[25:], pixels_THWC[:15])
+
+
+def test_every_real_video_gives_its_clip_or_says_why_not(shared: Path) -> None:
+    paths = sorted(path for path in (shared / "videos").rglob("*") if path.suffix in VIDEO_ENDINGS)
+    assert len(paths) > 20
+    examples = [
+        ClipExample(clip_id=path.name, video_id=path.name, path=path, start_us=0, end_us=UNTIL_END_US, label=0)
+        for path in paths
+    ]
+    clips = clip_set(examples, classes={0: "any"})
+    checked, rejects = check_clips(clips)
+    assert len(checked) + len(rejects) == len(clips)
+    numbers = [[n] for n in range(len(checked))]
+    batches = read(checked, numbers, augment=ClipAugment(), unreadable="leave-out")
+    left_out = [reject.clip_id for batch in batches for reject in batch.rejects]
+    assert [len(batch.numbers) for batch in batches].count(0) == len(left_out)
+    assert all(batch.pixels_BTHWC.shape == (1, 6, 24, 24, 3) for batch in batches if batch.numbers)
+    assert len(rejects) + len(left_out) < len(clips) / 2
 
 
 def test_segments_spread_from_the_first_to_the_last_that_fits(clips: ClipSet) -> None:
