@@ -115,7 +115,7 @@ def _refuse_difference(a: pl.DataFrame, b: pl.DataFrame, *, name_a: str, name_b:
         lost = one.select("clip_id").unique().join(other, on="clip_id", how="anti").sort("clip_id")
         if len(lost):
             raise BadInput(
-                f"{name_other} has no scores of {len(lost):,} clips that {name_one} scores, the first is "
+                f"{name_other} lacks {len(lost):,} of the clips that {name_one} scores, the first is "
                 f"{lost['clip_id'][0]}", mend="Score the same clips with every stream, or drop them from both",
             )  # fmt: skip
     for one, other, name_one, name_other in ((a, b, name_a, name_b), (b, a, name_b, name_a)):

@@ -89,4 +89,4 @@ def test_a_stream_that_lacks_a_clip_is_refused(tmp_path):
     (tmp_path / "flow.csv").write_text("\n".join(line for line in lines if not line.startswith(gone)) + "\n")
     result = run("--scores", STORED / "rgb.csv", "--scores", tmp_path / "flow.csv")
     assert result.exit_code == 2
-    assert f"flow.csv has no scores of 1 clips that {STORED}/rgb.csv scores, the first is {gone}" in result.output
+    assert f"flow.csv lacks 1 of the clips that {STORED}/rgb.csv scores, the first is {gone}" in result.output

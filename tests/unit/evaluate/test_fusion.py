@@ -25,7 +25,7 @@ def test_the_mean_and_the_weighted_mean():
 
 def test_a_missing_clip_is_named_whichever_stream_lacks_it():
     short = FLOW.filter(pl.col("clip_id") == "b")
-    message = r"flow.csv has no scores of 1 clips that rgb.csv scores, the first is a"
+    message = r"flow.csv lacks 1 of the clips that rgb.csv scores, the first is a"
     for streams, names in (([RGB, short], ["rgb.csv", "flow.csv"]), ([short, RGB], ["flow.csv", "rgb.csv"])):
         with pytest.raises(BadInput, match=message):
             fuse_scores(streams, names=names)
