@@ -19,8 +19,8 @@ LINE = (
 """The line, one verb a room. Source: the house's plan, section "The line"."""
 
 OTHERS = (
-    "run", "demo", "board", "classes", "world", "prepare", "score", "study", "train-detector", "tables", "lint",
-    "convert", "export",
+    "run", "demo", "board", "classes", "world", "prepare", "score", "study", "features", "train-detector", "tables",
+    "lint", "convert", "export",
 )  # fmt: skip
 """Commands that are not on the line: they drive it, feed it or show it."""
 
