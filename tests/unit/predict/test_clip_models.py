@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
-from tests.unit.predict.clip_stand_in import save_small
+from tests.unit.predict.clip_stand_in import save_small, write_levels
 
 from gesta.models import MODELS, transformers_video
 from gesta.models.weights import kinetics_400_names
 from gesta.predict.clip_models import is_clip_model, load_clip_model
+from gesta.predict.clips import label_video
 from gesta.predict.published_inputs import PUBLISHED_INPUTS
+from gesta.predict.windows import whole_video
 from gesta.schema import BadInput, GestaError, UnknownName
+from gesta.train.clips import ClipAugment, ClipFrames, clip_set
+from gesta.train.clips.loop import run_train_clips
+from gesta.train.clips.recipe import ClipRecipe
 
 TINY = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 
@@ -79,3 +86,24 @@ def test_files_are_told_apart_by_what_they_hold(tmp_path, checkpoint):
     assert not is_clip_model(checkpoint)
     assert not is_clip_model(tmp_path / "none.pt")
     assert is_clip_model("i3d-rgb-k400")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["r3d_18", "mvit_v2_s", "videomae_small"])
+def test_a_named_model_is_trained_for_its_recipe_s_clips_and_labels_videos(name, tmp_path):
+    if name.startswith("videomae"):
+        pytest.importorskip("transformers")
+    frames = ClipFrames(num_frames=4, rate=10.0, side="short", side_px=32, crop_px=32)
+    recipe = ClipRecipe(
+        name="named", model=name, frames=frames, augment=ClipAugment(flip=False), epochs=1, clips_per_batch=2,
+        max_steps=1, optimiser="adamw", base_lr=1e-3, precision="float32", compile="off",
+    )  # fmt: skip
+    videos = [write_levels(tmp_path / f"{level}.mp4", [level], size=(48, 32)) for level in (0, 200)]
+    examples = [dataclasses.replace(whole_video(video), label=label) for label, video in enumerate(videos)]
+    clips = clip_set(examples, classes={3: "dark", 5: "bright"})
+    run_train_clips(clips, out=tmp_path / "out", recipe=recipe, val=None, seed=1, device="cpu", num_workers=0)
+    model = load_clip_model(tmp_path / "out" / "model.pt", device="cpu")
+    assert (model.name, model.class_names, model.frames) == (name, ("dark", "bright"), frames)
+    labels = label_video(model, videos[0], precision="float32")
+    assert labels.scores_BK.shape == (1, 2)
+    assert float(labels.scores_K.sum()) == pytest.approx(1, abs=1e-5)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gesta.models import build_model
+from gesta.models import build_clip_model
 from gesta.schema import BadInput
 from gesta.tables import whole_file
 from gesta.train.clips.recipe import ClipRecipe, clip_recipe_of
@@ -111,7 +111,13 @@ def clip_model_of(checkpoint: ClipCheckpoint, *, where: Path | str = "", device:
         UnknownName: this gesta has no model of that name.
         BadInput: the weights are not those of the model.
     """
-    model = build_model(checkpoint.recipe.model, num_classes=len(checkpoint.class_ids))
+    recipe = checkpoint.recipe
+    model = build_clip_model(
+        recipe.model,
+        num_classes=len(checkpoint.class_ids),
+        num_frames=recipe.frames.num_frames,
+        crop_px=recipe.frames.crop_px,
+    )
     try:
         model.load_state_dict(dict(checkpoint.weights))
     except RuntimeError as error:

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from gesta.models import build_model
+from gesta.models import build_clip_model
 from gesta.train.clips.frames import ClipFrames
 
 TERA = 1e12
@@ -91,7 +91,9 @@ def train_flops(model_name: str, *, num_classes: int, frames: ClipFrames) -> flo
     """
     # Batch norm in evaluation mode needs no second clip and counts the same.
     with torch.device("meta"):
-        model = build_model(model_name, num_classes=num_classes).eval()
+        model = build_clip_model(
+            model_name, num_classes=num_classes, num_frames=frames.num_frames, crop_px=frames.crop_px
+        ).eval()
         clip_BCTHW = torch.zeros(1, frames.num_channels, frames.num_frames, frames.crop_px, frames.crop_px)
     with FlopCounterMode(display=False) as forward:
         logits = model(clip_BCTHW)
