@@ -127,6 +127,25 @@ def test_every_layer_is_deepminds(case: dict, models: dict) -> None:
     check_layers(filled(models, "deepmind", num_channels), case, num_channels)
 
 
+def test_every_way_through_the_model_gives_deepminds_numbers(models: dict) -> None:
+    """`forward` and `features` as well as `all_features`, and the layout of memory that training uses."""
+    case = next(case for case in DEEPMIND if case["last"] == "Logits" and case["thw"] == [9, 193, 200])
+    model = filled(models, "deepmind", 3)
+    clip = torch.from_numpy(pseudo_clip((1, 3, *case["thw"])))
+    with torch.no_grad():
+        given = {"Logits": model(clip.to(memory_format=torch.channels_last_3d))}
+        given["Mixed_4f"] = model.features(clip, end_point="Mixed_4f")
+        given["MaxPool3d_3a_3x3"] = model.trunk.features(
+            clip.to(memory_format=torch.channels_last_3d), end_point="MaxPool3d_3a_3x3"
+        )
+    for name, values in given.items():
+        stored = case["ends"][name]
+        found = digest_of(name, values.contiguous().numpy())
+        tolerance = RELATIVE * stored["largest"]
+        np.testing.assert_allclose(found["values"], stored["values"], rtol=0, atol=tolerance, err_msg=name)
+        assert found["shape"] == stored["shape"]
+
+
 @pytest.mark.parametrize("case", marked(PORT, "channels", "scaled"))
 def test_every_layer_is_the_ports(case: dict, models: dict) -> None:
     check_layers(filled(models, "port", case["channels"], scaled=case["scaled"]), case, case["channels"])

@@ -194,8 +194,12 @@ def _grow(url: str, part: Path, want: _Wanted, *, on_progress: Progress | None, 
     have = part.stat().st_size if part.is_file() else 0
     headers = {"User-Agent": f"gesta/{__version__}", "Accept-Encoding": "identity"}
     tag = _tag(part).read_text() if have and _tag(part).is_file() else ""
-    if have and tag:
-        headers |= {"Range": f"bytes={have}-", "If-Range": tag}
+    if have:
+        headers |= {"Range": f"bytes={have}-"}
+        if tag.startswith('"'):
+            # Only a strong tag may guard a range (RFC 9110, section 13.1.5). Without one the hash tells whether the
+            # halves fit, and a file that does not is fetched anew.
+            headers |= {"If-Range": tag}
     try:
         request = urllib.request.Request(url, headers=headers)  # noqa: S310 (fetch_weights checked the scheme)
         with urllib.request.urlopen(request, timeout=timeout_s) as reply:  # noqa: S310
