@@ -161,7 +161,7 @@ def run_features(
     with threads_in_use(threads):
         for file in files:
             try:
-                key = sha256_of_json([made.fingerprint, sha256_of_file(file)])
+                key = sha256_of_json([made.fingerprint, ids[file], sha256_of_file(file)])
                 if not target.has(ids[file], key=key):
                     rows = video_features(
                         model, file, layer=found, stride_us=stride_us, pools=pools, channels=channels, dtype=dtype,
