@@ -42,7 +42,7 @@ from gesta.video import strided_frames
 UNREADABLE = ("replace", "leave-out")
 """What becomes of a clip that cannot be read."""
 
-NUM_STAND_INS = 8
+NUM_STAND_INS = 4
 """Clips tried in place of one that cannot be read, before the run stops: a lost disk is no bad clip. Source: ours."""
 
 CLIPS_PER_TASK = 4
@@ -259,7 +259,8 @@ def clip_batches(
     if num_segments < 1 or (num_segments > 1 and changes.jitter_time):
         raise BadInput(f"{num_segments} segments with jitter_time={changes.jitter_time}", mend="Want one or the other")
     leaves_out = unreadable == "leave-out"
-    tasks = list(_tasks(clips, numbers, num_stand_ins=0 if leaves_out else NUM_STAND_INS))
+    _refuse_numbers(clips, numbers)
+    tasks = _Tasks(clips=clips, numbers=numbers, num_stand_ins=0 if leaves_out else NUM_STAND_INS)
     make = _MakePart(
         maker=_Maker(
             frames=frames, augment=changes, source=source or ClipSource(), seed=seed, epoch=epoch,
@@ -281,34 +282,51 @@ def clip_batches(
         yield batches
 
 
-def _tasks(clips: ClipSet, numbers: Sequence[Sequence[int]], *, num_stand_ins: int) -> Iterator[tuple[_Wish, ...]]:
-    by_label: dict[int, list[int]] = {}
-    place_of: list[int] = []
-    for number, example in enumerate(clips.examples):
-        place_of.append(len(by_label.setdefault(example.label, [])))
-        by_label[example.label].append(number)
+def _refuse_numbers(clips: ClipSet, numbers: Sequence[Sequence[int]]) -> None:
+    for batch in numbers:
+        for number in batch:
+            if not 0 <= number < len(clips):
+                raise BadInput(f"there is no example {number}", mend=f"Want 0 to {len(clips) - 1}")
 
-    def wish(number: int) -> _Wish:
-        if not 0 <= number < len(clips):
-            raise BadInput(f"there is no example {number}", mend=f"Want 0 to {len(clips) - 1}")
-        same = by_label[clips.examples[number].label]
-        place = place_of[number]
-        others = [same[(place + step) % len(same)] for step in range(1, min(len(same), num_stand_ins + 1))]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tasks:
+    """The wishes of all batches, some at a time; made when they are asked for, since an epoch may be a million."""
+
+    clips: ClipSet
+    numbers: Sequence[Sequence[int]]
+    num_stand_ins: int
+
+    def __iter__(self) -> Iterator[tuple[_Wish, ...]]:
+        by_label: dict[int, list[int]] = {}
+        places: list[int] = []
+        for number, example in enumerate(self.clips.examples):
+            same = by_label.setdefault(example.label, [])
+            places.append(len(same))
+            same.append(number)
+        for batch in self.numbers:
+            for start in range(0, len(batch), CLIPS_PER_TASK):
+                some = [int(number) for number in batch[start : start + CLIPS_PER_TASK]]
+                same_of = [by_label[self.clips.examples[number].label] for number in some]
+                yield tuple(
+                    self._wish(number, place=places[number], same=same)
+                    for number, same in zip(some, same_of, strict=True)
+                )
+
+    def _wish(self, number: int, *, place: int, same: Sequence[int]) -> _Wish:
+        examples = self.clips.examples
+        others = [same[(place + step) % len(same)] for step in range(1, min(len(same), self.num_stand_ins + 1))]
         step = 1
-        while len(others) < num_stand_ins and step < len(clips):
-            other = (number + step) % len(clips)
-            if clips.examples[other].label != clips.examples[number].label:
+        while len(others) < self.num_stand_ins and step < len(examples):
+            other = (number + step) % len(examples)
+            if examples[other].label != examples[number].label:
                 others.append(other)
             step += 1
         return _Wish(
             number=number,
-            example=clips.examples[number],
-            stand_ins=tuple((other, clips.examples[other]) for other in others),
+            example=examples[number],
+            stand_ins=tuple((other, examples[other]) for other in others),
         )
-
-    for batch in numbers:
-        for start in range(0, len(batch), CLIPS_PER_TASK):
-            yield tuple(wish(int(number)) for number in batch[start : start + CLIPS_PER_TASK])
 
 
 def _batch_of(parts: Sequence[_Part], *, frames: ClipFrames, pins: bool) -> ClipBatch:

@@ -31,8 +31,8 @@ BOUND_PX = 20.0
 [-20, 20]"); yjxiong/dense_flow, the default bound of TSN's flow images."""
 
 ZERO = 128
-"""Byte of no motion. Source: dense_flow's cast gives round(127.5) = 128 for 0. Its steps are 40 / 255 px, ours 20 / 127:
-both 0.16, and with ours a displacement and its opposite are equally far from 128."""
+"""Byte of no motion. Source: dense_flow's cast gives round(127.5) = 128 for 0. Its steps are 40 / 255 px, ours
+20 / 127: both 0.16, and with ours a displacement and its opposite are equally far from 128."""
 
 STEPS = 127
 """Bytes from no motion to `BOUND_PX`."""

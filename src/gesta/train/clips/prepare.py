@@ -129,7 +129,12 @@ def run_prepare(
     (out / ABOUT).unlink(missing_ok=True)
     _say(on_clips, sum(len(job.examples) for job in jobs) - sum(len(job.examples) for job in todo))
     with in_workers(
-        _make_shard, todo, assemble=_as_they_come, num_workers=num_workers, queue_len=1, tasks_per_batch=1
+        _make_shard,
+        todo,
+        assemble=_as_they_come,
+        num_workers=num_workers if todo else 0,
+        queue_len=1,
+        tasks_per_batch=1,
     ) as done:
         for count in done:
             _say(on_clips, count)

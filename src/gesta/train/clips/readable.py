@@ -65,7 +65,12 @@ def check_clips(
     ]
     try:
         with in_workers(
-            _look, tasks, assemble=_as_they_come, num_workers=num_workers, queue_len=4, tasks_per_batch=1
+            _look,
+            tasks,
+            assemble=_as_they_come,
+            num_workers=num_workers if tasks else 0,
+            queue_len=4,
+            tasks_per_batch=1,
         ) as findings:
             for some in findings:
                 known |= {finding.key: finding for finding in some}

@@ -12,7 +12,7 @@ import multiprocessing.connection
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -80,7 +80,7 @@ def start_method() -> str:
 @contextmanager
 def in_workers(
     function: Callable[[Task], Part],
-    tasks: Sequence[Task],
+    tasks: Iterable[Task],
     *,
     assemble: Callable[[Iterator[Part]], Iterator[Batch]],
     num_workers: int,
@@ -91,7 +91,7 @@ def in_workers(
 
     Args:
         function: picklable; gives the same for the same task in any process.
-        tasks: picklable each.
+        tasks: picklable each; taken as workers get to them.
         assemble: takes the results in order.
         num_workers: processes.
         queue_len: most batches that wait.
@@ -102,7 +102,7 @@ def in_workers(
     """
     if num_workers < 0 or queue_len < 1:
         raise BadInput(f"num_workers={num_workers}, queue_len={queue_len}", mend="Want at least 0 and at least 1")
-    if num_workers == 0 or not tasks:
+    if num_workers == 0:
         yield assemble(function(task) for task in tasks)
         return
     num_ahead = max(2, -(-queue_len * tasks_per_batch // num_workers))
