@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gesta.schema import Reject
 from gesta.tables import Json, StageSummary
 from gesta.train.batches import batch_numbers
 from gesta.train.clips.averaging import averaged_weights
@@ -71,6 +72,7 @@ def run_train_clips(
     start: Path | str | None = None,
     source: ClipSource | None = None,
     saving: Saving | None = None,
+    rejects: Sequence[Reject] = (),
     log_every_steps: int = LOG_EVERY_STEPS,
     on_step: Callable[[Line], None] | None = None,
     on_epoch: Callable[[Line], None] | None = None,
@@ -94,6 +96,7 @@ def run_train_clips(
         start: weights to begin from: a `model.pt`, a file of published weights or the name of published ones.
         source: how clips are opened, such as from a cache.
         saving: when checkpoints are written; None = every ten minutes and after each epoch.
+        rejects: clips left out before; they are written and counted with those that cannot be read.
         log_every_steps: steps a line of the log.
         on_step: called after each step with what the log would say of it.
         on_epoch: called with each epoch's line of the log.
@@ -117,6 +120,7 @@ def run_train_clips(
         origin, clips=clips, val=val, out=out, threads=threads, start=start, num_workers=num_workers, source=source,
         on_note=on_note, clock=clock,
     ) as run:  # fmt: skip
+        run.add_rejects(rejects)
         saver = _Saver(run=run, saving=saving or Saving(), saved_s=clock())
         for line in _epochs(run, saver, log_every_steps=log_every_steps, on_step=on_step):
             if on_epoch is not None:
@@ -124,9 +128,21 @@ def run_train_clips(
         return write_outcome(run)
 
 
-def _epochs(run: Run, saver: _Saver, *, log_every_steps: int, on_step: Callable[[Line], None] | None) -> Iterator[Line]:
+def _is_over(run: Run) -> bool:
     recipe, progress = run.recipe, run.progress
-    while progress.epoch < recipe.epochs and (progress.step < run.num_steps or progress.place > 0):
+    if progress.place > 0:
+        return False
+    num_plateaus = num_plateaus_of(progress.val_losses, patience=recipe.patience)
+    return (
+        progress.epoch >= recipe.epochs
+        or progress.step >= run.num_steps
+        or (recipe.schedule == "plateau" and 0 < recipe.max_plateaus <= num_plateaus)
+    )
+
+
+def _epochs(run: Run, saver: _Saver, *, log_every_steps: int, on_step: Callable[[Line], None] | None) -> Iterator[Line]:
+    progress = run.progress
+    while not _is_over(run):
         for line in _steps(run, saver):
             progress_ends = progress.step % log_every_steps == 0 or progress.place == run.steps_per_epoch
             if on_step is not None:
@@ -252,9 +268,11 @@ def _end_epoch(run: Run) -> dict[str, Json]:
     }
     run.epoch_meter.reset()
     if run.val is None:
+        run.add_rejects(setting.crew.gather(list(run.rejects.values())))
         return line
     with averaged_weights(run.learner.model, run.learner.averaged):
         found = validate(run.learner.model, run.val, setting=setting, num_workers=run.num_workers, source=run.source)
+        run.add_rejects(setting.crew.gather([*run.rejects.values(), *found.rejects]))
         progress.val_losses.append(found.loss)
         if found.top1_frac > progress.best_top1_frac:
             progress.best_top1_frac = found.top1_frac

@@ -10,11 +10,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed
 
 from gesta.schema import BadInput
+
+Item = TypeVar("Item")
 
 BUCKET_NUMBERS = 1 << 24
 """Numbers summed over the processes at a time: 64 MiB of float32, so that copies stay small beside the model."""
@@ -70,6 +73,14 @@ class Crew:
             distributed.all_reduce(flat)
             for tensor, part in zip(bucket, flat.split([tensor.numel() for tensor in bucket]), strict=True):
                 tensor.copy_(part.view_as(tensor))
+
+    def gather(self, values: Sequence[Item]) -> list[Item]:
+        """The values of all processes, those of the first one first."""
+        if self.size == 1:
+            return list(values)
+        lists: list[list[Item]] = [[] for _ in range(self.size)]
+        distributed.all_gather_object(lists, list(values))
+        return [value for each in lists for value in each]
 
     def wait(self) -> None:
         """Nothing, once every process has come here."""

@@ -71,10 +71,10 @@ class ClipRecipe:
 
     `schedule` "steps" divides the rate by ten at each epoch of `milestones`, "plateau" when the validation loss has not
     fallen for `patience` epochs, "cosine" lets it fall along half a cosine; the first `warmup_epochs` rise linearly.
-    `max_steps` ends a run early (0 = never). `per_class` takes that many clips of each class (None = all). `precision`
-    "auto" is bfloat16 where the hardware multiplies it. `compile` "auto" times both and takes the faster.
-    `saves_memory` computes activations a second time on the way back instead of keeping them. `ema_decay` is that of
-    averaged weights, which are then the model that comes out.
+    A run ends early after `max_steps`, or at the plateau of number `max_plateaus` (0 = never). `per_class` takes that
+    many clips of each class (None = all). `precision` "auto" is bfloat16 where the hardware multiplies it. `compile`
+    "auto" times both and takes the faster. `saves_memory` computes activations a second time on the way back instead
+    of keeping them. `ema_decay` is that of averaged weights, which are then the model that comes out.
     """
 
     name: str
@@ -91,6 +91,7 @@ class ClipRecipe:
     schedule: str = "steps"
     milestones: tuple[int, ...] = ()
     patience: int = 3
+    max_plateaus: int = 0
     warmup_epochs: float = 0.0
     max_steps: int = 0
     clip_norm: float | None = None

@@ -5,10 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gesta.schema import UnknownName
-from gesta.train.clips import world_recipes
+from gesta.train.clips import kinetics400_recipes as k400
+from gesta.train.clips import kinetics700_recipes as k700
+from gesta.train.clips import world_recipes as world
 from gesta.train.clips.recipe import ClipRecipe, ClipTest, SpikeRule, clip_recipe_of
 
-_FUNCTIONS: tuple[Callable[[], ClipRecipe], ...] = (world_recipes.i3d_small_world, world_recipes.frame_r18_world)
+_FUNCTIONS: tuple[Callable[[], ClipRecipe], ...] = (
+    k400.conv_lstm_ucf101,
+    k400.conv_lstm_hmdb51,
+    k400.conv_lstm_kinetics400,
+    k400.two_stream_rgb_ucf101,
+    k400.two_stream_rgb_hmdb51,
+    k400.two_stream_rgb_kinetics400,
+    k400.two_stream_flow_ucf101,
+    k400.two_stream_flow_hmdb51,
+    k400.two_stream_flow_kinetics400,
+    k400.c3d_ucf101,
+    k400.c3d_hmdb51,
+    k400.c3d_kinetics400,
+    k700.i3d_k700_2020_100,
+    k700.i3d_k700_2020_200,
+    k700.i3d_k700_2020_300,
+    k700.i3d_k700_2020_400,
+    k700.i3d_k700_2020_500,
+    k700.i3d_k700_2020_600,
+    k700.i3d_k700_2020,
+    k700.i3d_k700,
+    world.i3d_small_world,
+    world.frame_r18_world,
+)
 
 CLIP_RECIPES: dict[str, Callable[[], ClipRecipe]] = {function.__name__: function for function in _FUNCTIONS}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from gesta.models import build_model
+from gesta.models import build_clip_model
 from gesta.schema import BadInput, Refused, Reject
 from gesta.tables import Json, Provenance
 from gesta.train.clips.averaging import begin_average
@@ -60,7 +60,7 @@ class Run:
     clock: Callable[[], float]
     num_workers: int
     source: ClipSource | None
-    rejects: dict[str, Reject] = field(default_factory=dict)
+    rejects: dict[tuple[str | None, ...], Reject] = field(default_factory=dict)
 
     @property
     def recipe(self) -> ClipRecipe:
@@ -80,9 +80,13 @@ class Run:
     def add_rejects(self, rejects: Sequence[Reject]) -> None:
         """Nothing; a clip that could not be read is noted once, however often it is met."""
         for reject in rejects:
-            if reject.clip_id is not None and reject.clip_id not in self.rejects:
-                self.rejects[reject.clip_id] = reject
+            if _key_of(reject) not in self.rejects:
+                self.rejects[_key_of(reject)] = reject
                 self.progress.rejects.append(dataclasses.asdict(reject))
+
+
+def _key_of(reject: Reject) -> tuple[str | None, ...]:
+    return (reject.clip_id, reject.video_id, reject.path, reject.reason)
 
 
 def steps_per_epoch(recipe: ClipRecipe, *, num_clips: int) -> int:
@@ -186,7 +190,7 @@ def open_run(
             clock=clock,
             num_workers=num_workers,
             source=source,
-            rejects={row["clip_id"]: Reject(**row) for row in progress.rejects},
+            rejects={_key_of(Reject(**row)): Reject(**row) for row in progress.rejects},
         )  # fmt: skip
 
 
@@ -232,7 +236,12 @@ def _fast_convolutions(device: str) -> Iterator[None]:
 
 def _fresh_learner(clips: ClipSet, *, origin: Origin, crew: Crew, start: Path | str | None) -> Learner:
     recipe = origin.recipe
-    model = build_model(recipe.model, num_classes=len(clips.class_ids))
+    model = build_clip_model(
+        recipe.model,
+        num_classes=len(clips.class_ids),
+        num_frames=recipe.frames.num_frames,
+        crop_px=recipe.frames.crop_px,
+    )
     if start is not None:
         put_start(model, start, class_names=clips.class_names)
     if recipe.saves_memory:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from gesta.schema import Reject
 from gesta.train.clips.batches import clip_batches, to_model
 from gesta.train.clips.footage import ClipSource
 from gesta.train.clips.sets import ClipSet
@@ -20,12 +21,16 @@ TOPS = (1, 5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
-    """Means over the validation clips: loss, and the shares of clips whose label is the best and among the best 5."""
+    """Means over the validation clips: loss, and the shares of clips whose label is the best and among the best 5.
+
+    `rejects` are the clips of this process that could not be read; they count nowhere.
+    """
 
     loss: float
     top1_frac: float
     top5_frac: float
     num_clips: int
+    rejects: tuple[Reject, ...]
 
 
 def num_within_top(logits_BK: Tensor, labels_B: Tensor, *, top: int) -> int:
@@ -52,12 +57,14 @@ def validate(
     batches = [places[start : start + size] for start in range(0, len(places), size)][crew.rank :: crew.size]
     loss, num_clips, num_right = 0.0, 0, dict.fromkeys(TOPS, 0)
     was_training = model.training
+    rejects: list[Reject] = []
     model.eval()
     with clip_batches(
         val, frames=recipe.frames, augment=None, numbers=batches, seed=setting.seed, epoch=0, source=source,
         num_workers=num_workers, unreadable="leave-out",
     ) as prepared:  # fmt: skip
         for batch in prepared:
+            rejects += batch.rejects
             if not len(batch.labels_B):
                 continue
             clip_BCTHW = to_model(batch, frames=recipe.frames, device=crew.device)
@@ -72,5 +79,9 @@ def validate(
     sums = crew.sum_numbers([loss, float(num_clips), *(float(num_right[top]) for top in TOPS)])
     count = max(1.0, sums[1])
     return Validation(
-        loss=sums[0] / count, top1_frac=sums[2] / count, top5_frac=sums[3] / count, num_clips=int(sums[1])
+        loss=sums[0] / count,
+        top1_frac=sums[2] / count,
+        top5_frac=sums[3] / count,
+        num_clips=round(sums[1]),
+        rejects=tuple(rejects),
     )
