@@ -24,6 +24,15 @@ class FrameNet(nn.Module):
         self.body = resnet18_body(pool_stem=False)
         self.logits = nn.Linear(self.body.num_features, num_classes)
 
+    @property
+    def checkpoint_activations(self) -> bool:
+        """Whether the ResNet's activations are computed again in the backward pass instead of kept."""
+        return self.body.checkpoint_activations
+
+    @checkpoint_activations.setter
+    def checkpoint_activations(self, is_on: bool) -> None:
+        self.body.checkpoint_activations = is_on
+
     def forward(self, clip_BCTHW: Tensor) -> Tensor:
         """Logits [B, K] of clips [B, 3, T, H, W]; the other frames change nothing.
 

@@ -86,6 +86,15 @@ class TwoStream(nn.Module):
         self.rgb = two_stream_rgb(num_classes=num_classes)
         self.flow = two_stream_flow(num_classes=num_classes)
 
+    @property
+    def checkpoint_activations(self) -> bool:
+        """Whether the streams' activations are computed again in the backward pass instead of kept."""
+        return self.rgb.checkpoint_activations and self.flow.checkpoint_activations
+
+    @checkpoint_activations.setter
+    def checkpoint_activations(self, is_on: bool) -> None:
+        self.rgb.checkpoint_activations = self.flow.checkpoint_activations = is_on
+
     def forward(self, rgb_B3THW: Tensor, flow_B2THW: Tensor) -> Tensor:
         """Log of the mean of the two streams' probabilities, [B, K]; its softmax is that mean.
 

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from gesta.models import C3dBn, I3d
+from gesta.models import C3dBn, I3d, frame_r18_small, two_stream
 from gesta.models.conv_lstm import ConvLstm
 from gesta.models.two_stream import two_stream_rgb
 
@@ -25,8 +25,9 @@ def trained_once(model: torch.nn.Module, clip_BCTHW: torch.Tensor) -> tuple[dict
         (lambda: C3dBn(num_classes=3, num_frames=4, crop_px=32, width=0.125), (2, 3, 4, 32, 32)),
         (lambda: ConvLstm(num_classes=3, num_units=8), (2, 3, 2, 33, 33)),
         (lambda: two_stream_rgb(num_classes=3), (2, 3, 1, 33, 33)),
+        (lambda: frame_r18_small(num_classes=3), (2, 3, 2, 33, 33)),
     ],
-    ids=("i3d", "c3d_bn", "conv_lstm", "two_stream_rgb"),
+    ids=("i3d", "c3d_bn", "conv_lstm", "two_stream_rgb", "frame_r18_small"),
 )
 def test_gradients_and_running_averages_are_the_same(make, clip):
     torch.manual_seed(0)
@@ -39,6 +40,15 @@ def test_gradients_and_running_averages_are_the_same(make, clip):
         assert ours.keys() == expected.keys()
         for name, value in expected.items():
             torch.testing.assert_close(ours[name], value, rtol=0, atol=0, msg=name)
+
+
+def test_both_streams_are_switched_together():
+    with torch.device("meta"):
+        model = two_stream(num_classes=3)
+    assert not model.checkpoint_activations
+    model.checkpoint_activations = True
+    assert model.rgb.checkpoint_activations
+    assert model.flow.checkpoint_activations
 
 
 def test_fewer_activations_are_kept():
