@@ -35,9 +35,13 @@ def open_clips(
         UnknownName: there is no such split.
     """
     at_split = data / split if split is not None else data
-    for folder in dict.fromkeys((at_split, data)):
-        if is_prepared(folder):
-            return open_prepared(folder, frames=frames), []
+    if is_prepared(at_split):
+        return open_prepared(at_split, frames=frames), []
+    if is_prepared(data):
+        if split != data.name:
+            problem = f"these prepared clips are one split, called {data.name!r}, and {split!r} is asked for"
+            raise BadInput(problem, where=data, mend="Name no split, or the folder above")
+        return open_prepared(data, frames=frames), []
     if _is_release(data):
         if split is None:
             raise BadInput("this is a release", where=data, mend="Name a split: train, val or test")

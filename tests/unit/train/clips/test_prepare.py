@@ -23,6 +23,7 @@ from gesta.train.clips import (
     plan_prepare,
     read_tar_clips,
     run_prepare,
+    splits_of,
 )
 
 FRAMES = ClipFrames(num_frames=6, stride=2, rate=12.5, side_px=48, crop_px=24)
@@ -137,6 +138,16 @@ def test_a_short_video_must_have_the_rate(clips: ClipSet, tmp_path: Path) -> Non
     prepare(clips, tmp_path, form="short-gop")
     with pytest.raises(BadInput, match=r"it holds 12\.5 frames a second, and the model wants 25"):
         open_prepared(tmp_path, frames=dataclasses.replace(FRAMES, rate=25.0))
+
+
+def test_prepared_clips_are_opened_by_folder_and_split_and_no_other(clips: ClipSet, tmp_path: Path) -> None:
+    prepare(clips, tmp_path / "cache" / "train")
+    for data, split in ((tmp_path / "cache", "train"), (tmp_path / "cache" / "train", None)):
+        assert open_clips(data, split=split, frames=FRAMES)[0].sha256 == clips.sha256
+    assert splits_of(tmp_path / "cache") == ("train",)
+    assert open_clips(tmp_path / "cache" / "train", split="train")[0].sha256 == clips.sha256
+    with pytest.raises(BadInput, match="these prepared clips are one split, called 'train', and 'val' is asked for"):
+        open_clips(tmp_path / "cache" / "train", split="val")
 
 
 def test_unreadable_clips_are_rejects(clips: ClipSet, tmp_path: Path) -> None:
