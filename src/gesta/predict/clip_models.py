@@ -67,7 +67,8 @@ def load_clip_model(
         device: auto, cpu or cuda.
         class_names: of published weights, in the order of the logits; None = those known for them.
     Raises:
-        BadInput: there is no such checkpoint, the weights do not fit, or they label no clips.
+        BadInput: there is no such checkpoint, the weights do not fit, they label no clips, or nobody knows the names of
+            their classes.
         UnknownName: no such published weights, model or device.
         MissingExtra: the library that has the model is not installed.
         GestaError: weights cannot be downloaded here.
@@ -127,6 +128,12 @@ def _of_weights(name: str, weights: str, *, device: str, class_names: Sequence[s
         num_classes = _NUM_CLASSES[published.classes] if published else len(class_names or kinetics_400_names())
         net = MODELS[name](num_classes=num_classes)
         known = load_published(net, weights, class_names=class_names).class_names
+        if not known:
+            raise BadInput(
+                "the names of the classes of these weights are not known",
+                where=weights,
+                mend="Give them, one a line in the order of the logits, with --classes FILE",
+            )
     names = tuple(class_names or known)
     if class_names is not None and len(class_names) != len(known):
         raise BadInput(

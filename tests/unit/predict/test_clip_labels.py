@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 
@@ -88,6 +89,15 @@ def test_awkward_videos_are_labelled_and_drawn(shared, tmp_path, name):
     assert drawn.num_frames == source.num_frames
     assert result["timeline"][-1]["end_us"] == source.start_us + source.duration_us
     assert np.isfinite([row["scores"] for row in result["timeline"]]).all()
+
+
+def test_a_model_of_flow_labels_videos_too(shared, tmp_path):
+    model = bright_model(frames=dataclasses.replace(FRAMES, modality="flow"), test=ClipTest(num_segments=2, crops=3))
+    video = shared / "videos" / "asl" / "book.mkv"
+    result = predict_clip_video(model, video, out=tmp_path, draws=False)
+    assert result["model"]["frames"]["modality"] == "flow"
+    assert np.isfinite([row["scores"] for row in result["timeline"]]).all()
+    assert len({tuple(row["scores"]) for row in result["timeline"]}) > 1
 
 
 @pytest.mark.slow

@@ -65,6 +65,16 @@ def test_weights_of_transformers_bring_their_classes_and_sizes(tmp_path):
         load_clip_model(f"videomae_base:{tmp_path}", device="cpu", class_names=["a", "b", "c"])
 
 
+def test_classes_that_nobody_knows_must_be_given(tmp_path):
+    torch.manual_seed(2)
+    torch.save(MODELS["i3d"](num_classes=2).state_dict(), tmp_path / "i3d.pt")
+    model = load_clip_model(f"i3d:{tmp_path / 'i3d.pt'}", device="cpu", class_names=["sit", "stand"])
+    assert (model.class_ids, model.class_names) == ((0, 1), ("sit", "stand"))
+    torch.save(MODELS["i3d"](num_classes=400).state_dict(), tmp_path / "i3d.pt")
+    with pytest.raises(BadInput, match=r"names of the classes of these weights are not known. Give them"):
+        load_clip_model(f"i3d:{tmp_path / 'i3d.pt'}", device="cpu")
+
+
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -48,24 +50,26 @@ def test_windows_of_nothing_are_refused(stride_us, end_us):
         windows_of(start_us=0, end_us=end_us, num_frames=1, frames=FRAMES, stride_us=stride_us)
 
 
-def test_the_middle_window_is_the_clip_that_training_without_changes_is_shown(shared):
+@pytest.mark.parametrize("modality", ["rgb", "flow"])
+def test_the_middle_window_is_the_clip_that_training_without_changes_is_shown(shared, modality):
     video = shared / "videos" / "asl" / "book.mkv"
-    footage = open_whole(video, frames=FRAMES)
+    frames = dataclasses.replace(FRAMES, modality=modality)
+    footage = open_whole(video, frames=frames)
     clips = clip_set([whole_video(video)], classes={0: "x"})
-    with clip_batches(clips, frames=FRAMES, augment=None, numbers=[[0]], seed=0, epoch=0, num_workers=0) as batches:
-        wanted = to_model(next(batches), frames=FRAMES, device="cpu")
-    middle = (footage.num_frames - FRAMES.num_spanned) // 2
+    with clip_batches(clips, frames=frames, augment=None, numbers=[[0]], seed=0, epoch=0, num_workers=0) as batches:
+        wanted = to_model(next(batches), frames=frames, device="cpu")
+    middle = (footage.num_frames - frames.num_spanned) // 2
     windows = windows_of(
-        start_us=0, end_us=footage.num_frames * 100_000, num_frames=footage.num_frames, frames=FRAMES,
+        start_us=0, end_us=footage.num_frames * 100_000, num_frames=footage.num_frames, frames=frames,
         stride_us=footage.num_frames * 100_000,
     )  # fmt: skip
     assert abs(windows[0].first - middle) <= 1
     ((some, (batch,)),) = window_batches(
         footage, [type(windows[0])(start_us=0, end_us=1, first=middle, seen_start_us=0, seen_end_us=1)],
-        frames=FRAMES, crops=1,
+        frames=frames, crops=1,
     )  # fmt: skip
     assert len(some) == 1
-    assert torch.equal(to_model(batch, frames=FRAMES, device="cpu"), wanted)
+    assert torch.equal(to_model(batch, frames=frames, device="cpu"), wanted)
 
 
 def test_batches_hold_a_bounded_number_of_windows_and_all_of_them_once(tmp_path):
