@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
@@ -37,6 +38,9 @@ def recomputed(block: nn.Module, x: Tensor) -> Tensor:
 
     Source: torch.utils.checkpoint, without re-entry.
     """
+    if torch.compiler.is_compiling():
+        # The compiler takes no context, and moves the averages once by itself.
+        return cast(Tensor, checkpoint(block, x, use_reentrant=False))
     return cast(
         Tensor,
         checkpoint(

@@ -42,6 +42,24 @@ def test_gradients_and_running_averages_are_the_same(make, clip):
             torch.testing.assert_close(ours[name], value, rtol=0, atol=0, msg=name)
 
 
+@pytest.mark.slow
+def test_compiled_too_gradients_and_running_averages_are_the_same():
+    torch.manual_seed(0)
+    kept = C3dBn(num_classes=3, num_frames=4, crop_px=32, width=0.125)
+    again = copy.deepcopy(kept)
+    again.checkpoint_activations = True
+    clip_BCTHW = torch.randn(2, 3, 4, 32, 32)
+    expected = trained_once(kept, clip_BCTHW)
+    torch._dynamo.reset()
+    forward = torch.compile(again.train(), backend="aot_eager", fullgraph=True)
+    torch.manual_seed(5)
+    forward(clip_BCTHW).square().sum().backward()
+    for name, weight in again.named_parameters():
+        torch.testing.assert_close(weight.grad, expected[0][name], rtol=1e-5, atol=1e-6)
+    for name, value in again.named_buffers():
+        torch.testing.assert_close(value, expected[1][name], rtol=1e-5, atol=1e-6)
+
+
 def test_both_streams_are_switched_together():
     with torch.device("meta"):
         model = two_stream(num_classes=3)
