@@ -44,8 +44,10 @@ from benchmarks.train_nets import NUM_CLASSES, Net, nets
 from benchmarks.train_precision import one_gradient, relative_difference, step_drift, try_kernels, verdict
 from benchmarks.train_steps import (
     PLAIN,
+    ROUND_S,
     Form,
     our_optimiser,
+    profile_of,
     race,
     spread,
     step_of,
@@ -57,9 +59,15 @@ from gesta.tables import write_json
 from gesta.train.devices import pick_device, pick_precision
 
 RESULTS = Path(__file__).parent / "results"
-WHAT = (
-    "training steps, optimiser included: compute = synthetic clips on the device; fed = from files, by the loop's own "
-    "log; limits: arithmetic and memory traffic over the device's measured rates"
+WHAT = "training steps, optimiser included, ours against other people's on the same device in the same run"
+HOW_TO_READ = (
+    "`compute`: synthetic clips that lie on the device, medians of interleaved rounds, both sides in one precision, "
+    "batch and cuDNN settings; `over_peer` is ours over the peer's. limit_compute and limit_traffic are the network's "
+    "arithmetic and activation traffic over the device's own measured rates, limit_no_overlap both one after another; "
+    "a network whose traffic limit is the lower one is bound by memory, and layout and fusion matter more than matrix "
+    "units. MFU is the arithmetic done over the peak. `fed`: the whole loop from files, by its own log; data_wait_frac "
+    "is the share of time without data at hand. Where bfloat16 does not compute what float32 does, the reason is in "
+    "`bfloat16_against_float32`, and float32 was measured."
 )
 BUSY_LOAD = 0.5
 """Processes that wanted a core, on average over the minute before, above which a machine is not idle."""
@@ -107,7 +115,13 @@ def check_precision(
 
 
 def choose_form(
-    net: Net, prepared: list[tuple[Tensor, Tensor]], *, device: str, precision: str, tries_compile: bool
+    net: Net,
+    prepared: list[tuple[Tensor, Tensor]],
+    *,
+    device: str,
+    precision: str,
+    tries_compile: bool,
+    turn: float = ROUND_S,
 ) -> tuple[Form, list[dict[str, Any]]]:
     """The fastest form of our step, and each form's clips a second.
 
@@ -120,7 +134,7 @@ def choose_form(
         model = trained_apart(net.ours, device=device, form=form)
         begin = time.perf_counter()
         step = step_of(model, our_optimiser(model), prepared, form=form, precision=precision)
-        num_steps = steps_a_turn(step, device=device, num_warm=3)
+        num_steps = steps_a_turn(step, device=device, turn=turn, num_warm=3)
         ready_s = time.perf_counter() - begin
         rate = net.clips_per_batch * num_steps / min(turn_s(step, num_steps=num_steps, device=device) for _ in range(3))
         rows.append(
@@ -158,12 +172,14 @@ def compiled_difference(
     return relative_difference(got, want)
 
 
-def measure_net(net: Net, *, device: str, precision: str, seconds: float, tries_compile: bool) -> dict[str, Any]:
+def measure_net(
+    net: Net, *, device: str, precision: str, seconds: float, tries_compile: bool, turn: float = ROUND_S
+) -> dict[str, Any]:
     """Everything about one network: its `row`, our `form`, and the rows of `forms` and `precisions` that led to it."""
     begin = time.perf_counter()
     prepared = synthetic_batches(net.clip_shape, num_clips=net.clips_per_batch, num_classes=NUM_CLASSES, device=device)
     allowed, precisions = check_precision(net, prepared, device=device, precision=precision)
-    form, forms = choose_form(net, prepared, device=device, precision=allowed, tries_compile=tries_compile)
+    form, forms = choose_form(net, prepared, device=device, precision=allowed, tries_compile=tries_compile, turn=turn)
     ours = trained_apart(net.ours, device=device, form=form)
     contenders = {"gesta": step_of(ours, our_optimiser(ours), prepared, form=form, precision=allowed)}
     if net.peer is not None:
@@ -172,7 +188,7 @@ def measure_net(net: Net, *, device: str, precision: str, seconds: float, tries_
         contenders["peer"] = step_of(theirs, optimiser, prepared, form=PLAIN, precision=allowed)
     left_s = max(0.0, seconds - (time.perf_counter() - begin))
     say(f"{net.name}: {' against '.join(contenders)} for {left_s:.0f} s")
-    rounds = race(contenders, seconds=left_s, device=device)
+    rounds = race(contenders, seconds=left_s, device=device, turn=turn)
     clips_per_s = {name: net.clips_per_batch * statistics.median(rates) for name, rates in rounds.items()}
     row: dict[str, Any] = {
         "model": net.name,
@@ -190,7 +206,8 @@ def measure_net(net: Net, *, device: str, precision: str, seconds: float, tries_
             "spread_frac": max(spread(rates) for rates in rounds.values()),
         }
     row["rounds"] = len(rounds["gesta"])
-    return {"row": row, "form": form, "forms": forms, "precisions": precisions}
+    shares = [{"model": net.name, **found} for found in profile_of(contenders["gesta"], device=device)]
+    return {"row": row, "form": form, "forms": forms, "precisions": precisions, "profile": shares}
 
 
 def with_floors(row: dict[str, Any], net: Net, *, rates: Rates, device_name: str) -> dict[str, Any]:
@@ -276,6 +293,7 @@ def measure_all(options: argparse.Namespace, todo: list[Net], *, device: str, be
             for name, rate in sorted(rates.items())
         ],
         "compute": [], "fed": [], "forms_of_our_step": [], "bfloat16_against_float32": [],
+        "where_our_step_spends_its_time": [],
     }  # fmt: skip
     fed = [net for net in todo if net.model is not None] if options.fed == "yes" else []
     shares = len(todo) + len(fed)
@@ -288,7 +306,8 @@ def measure_all(options: argparse.Namespace, todo: list[Net], *, device: str, be
         tables["compute"].append(row)
         tables["forms_of_our_step"] += found["forms"]
         tables["bfloat16_against_float32"] += found["precisions"]
-        print_table([*found["precisions"], *found["forms"], row])
+        tables["where_our_step_spends_its_time"] += found["profile"]
+        print_table([*found["precisions"], *found["forms"], *found["profile"], row])
         if device == "cuda":
             torch.cuda.empty_cache()
     with tempfile.TemporaryDirectory() as scratch:
@@ -335,6 +354,7 @@ def main() -> None:
     date = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     result = {
         "what": WHAT,
+        "how_to_read": HOW_TO_READ,
         "program": "python -m benchmarks.train",
         "hardware": hardware,
         "device": device_name,

@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.train_floors import synchronise
+from gesta.train.clips import ClipAugment, ClipFrames
+from gesta.train.clips.optimisers import make_optimiser
+from gesta.train.clips.recipe import ClipRecipe
 
 Step = Callable[[int], None]
 """One training step, optimiser included, on the prepared batch of that number; nothing waits for the device."""
@@ -82,8 +85,12 @@ def step_of(
 
 
 def our_optimiser(model: nn.Module) -> torch.optim.Optimizer:
-    """SGD with momentum in one kernel for all weights."""
-    return torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4, fused=True)
+    """SGD with momentum as a recipe of gesta builds it."""
+    recipe = ClipRecipe(
+        name="benchmark", model="i3d", frames=ClipFrames(num_frames=64), augment=ClipAugment(), epochs=1,
+        clips_per_batch=1, base_lr=0.01, momentum=0.9, weight_decay=1e-4,
+    )  # fmt: skip
+    return make_optimiser(model, recipe=recipe)
 
 
 def turn_s(step: Step, *, num_steps: int, device: str) -> float:
@@ -134,3 +141,22 @@ def spread(rates: Sequence[float]) -> float:
     """
     low, middle, high = statistics.quantiles(rates, n=4)
     return (high - low) / 2 / middle
+
+
+def profile_of(step: Step, *, device: str, num_steps: int = 2, top: int = 8) -> list[dict[str, float | str]]:
+    """The operations (on a GPU: kernels) that take most of a step's time, each with its share and its number a step."""
+    kinds = [torch.profiler.ProfilerActivity.CPU]
+    if device == "cuda":
+        kinds.append(torch.profiler.ProfilerActivity.CUDA)
+    with torch.profiler.profile(activities=kinds) as profiler:
+        turn_s(step, num_steps=num_steps, device=device)
+
+    def spent_us(event: torch.autograd.profiler_util.FunctionEventAvg) -> float:
+        return float(event.self_device_time_total if device == "cuda" else event.self_cpu_time_total)
+
+    events = sorted(profiler.key_averages(), key=spent_us, reverse=True)
+    total_us = sum(spent_us(event) for event in events)
+    return [
+        {"operation": event.key[:60], "share": spent_us(event) / total_us, "calls_a_step": event.count / num_steps}
+        for event in events[:top]
+    ]

@@ -160,17 +160,18 @@ def test_what_is_lacking_is_said(tmp_path: Path) -> None:
 
 
 def test_one_network_is_measured_from_check_to_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_steps, "ROUND_S", 0.01)
     monkeypatch.setattr(benchmark, "NUM_CLASSES", 5)
     net = Net(
         name="tiny", model=None, frames=ClipFrames(num_frames=4, side_px=8, crop_px=6), clips_per_batch=4,
         ours=tiny, peer=tiny, peer_name="the same, plainly",
     )  # fmt: skip
     assert net.clip_shape == CLIP
-    found = benchmark.measure_net(net, device="cpu", precision="bfloat16", seconds=0.0, tries_compile=False)
+    found = benchmark.measure_net(net, device="cpu", precision="bfloat16", seconds=0.0, tries_compile=False, turn=0.01)
     assert found["row"]["precision"] == "bfloat16"
     assert [row["verdict"] for row in found["precisions"]] == ["bfloat16 taken"] * 2
     assert sum(row["taken"] for row in found["forms"]) == 1
+    assert len(found["profile"]) == 8
+    assert 0 < sum(row["share"] for row in found["profile"]) <= 1
     rates = Rates(flops_per_s=1e12, bytes_per_s=1e11)
     row = benchmark.with_floors(found["row"], net, rates=rates, device_name="NVIDIA H200")
     reached = row["gesta_clips_per_s"] * work_of(tiny, clip_shape=CLIP).flops
