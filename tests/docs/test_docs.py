@@ -51,7 +51,9 @@ def test_every_verb_has_help_with_an_example_and_json(verb: str) -> None:
     assert "--json" in result.output
 
 
-@pytest.mark.parametrize("verb", ["import", "mine", "detect", "release", "train", "predict", "run", "demo", "world"])
+@pytest.mark.parametrize(
+    "verb", ["import", "mine", "detect", "release", "prepare", "train", "predict", "run", "demo", "world"]
+)
 def test_verbs_that_write_much_have_a_dry_run(verb: str) -> None:
     assert "--dry-run" in CliRunner().invoke(main, [verb, "--help"]).output
 

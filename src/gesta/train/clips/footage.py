@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
+import av
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -153,8 +154,12 @@ class VideoFootage:
         """
         times_us = resampled_times(self.start_us, numbers_T, rate=self.frames.exact_rate)
         shown, place_T = np.unique(self.index.frames_at(times_us), return_inverse=True)
-        pictures = decode_frames(self.path, self.index, shown, size=self.size_px)
-        return _gathered((picture for _, picture in pictures), place_T, num=len(shown), window=window)
+        try:
+            pictures = decode_frames(self.path, self.index, shown, size=self.size_px)
+            return _gathered((picture for _, picture in pictures), place_T, num=len(shown), window=window)
+        except (av.FFmpegError, OSError) as error:
+            # Odd colours that cannot be converted, a disk that fails: a clip less, and not a run less.
+            raise BadVideo(f"reading it failed ({error})", where=self.path, reason="decode") from error
 
 
 def _gathered(pictures: Iterable[Uint8s], place_T: Ints, *, num: int, window: Window) -> Uint8s:

@@ -7,6 +7,7 @@ import os
 import signal
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -23,6 +24,7 @@ from gesta.train.clips import (
     check_clips,
     clip_batches,
     clip_set,
+    footage,
     to_model,
 )
 from gesta.train.clips.batches import NUM_STAND_INS
@@ -169,6 +171,21 @@ def test_a_test_leaves_unreadable_clips_out_and_says_so(clips: ClipSet, tmp_path
     assert (one.numbers, none.numbers) == ((0,), ())
     assert [len(batch.rejects) for batch in (one, none)] == [1, 1]
     assert to_model(none, frames=FRAMES, device="cpu").shape == (0, 3, 6, 24, 24)
+
+
+def test_what_a_library_fails_at_costs_a_clip_and_not_the_run(clips: ClipSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    decode_frames = footage.decode_frames
+
+    def fail(path: Path, *args, **others):
+        if path.name == "v0.mp4":
+            raise av.InvalidDataError(1094995529, "Invalid data found")
+        return decode_frames(path, *args, **others)
+
+    monkeypatch.setattr(footage, "decode_frames", fail)
+    (batch,) = read(clips, [[0, 1]])
+    assert batch.shown == (2, 1)
+    assert [(one.reason, one.clip_id) for one in batch.rejects] == [("decode", "clip0")]
+    assert "Invalid data found" in batch.rejects[0].detail
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
