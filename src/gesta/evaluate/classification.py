@@ -327,14 +327,15 @@ def _dense(scores: pl.DataFrame, clips: pl.DataFrame, column: pl.DataFrame) -> t
     _want(scores, ("clip_id", "class_id", "score"), what="scores")
     rows = scores.select("clip_id", pl.col("class_id").cast(pl.Int64), pl.col("score").cast(pl.Float64))
     rows = rows.join(clips, on="clip_id").join(column, on="class_id")
-    twice = rows.filter(pl.struct("row", "column").is_duplicated())
-    if len(twice):
-        clip_id, class_id = twice.select("clip_id", "class_id").row(0)
+    cell_M = rows["row"].to_numpy().astype(np.int64) * len(column) + rows["column"].to_numpy()
+    is_twice_M = np.bincount(cell_M, minlength=1)[cell_M] > 1
+    if is_twice_M.any():
+        clip_id, class_id = rows.select("clip_id", "class_id").row(int(is_twice_M.argmax()))
         raise BadInput(f"clip {clip_id} has two scores of class {class_id}", mend="Give one score a clip and class")
     if rows["score"].is_null().any() or rows["score"].is_nan().any():
         raise BadInput("a score is NaN or missing", mend="Want numbers")
     scores_NC = np.full((len(clips), len(column)), -np.inf)
-    scores_NC[rows["row"].to_numpy(), rows["column"].to_numpy()] = rows["score"].to_numpy()
+    scores_NC.reshape(-1)[cell_M] = rows["score"].to_numpy()
     return scores_NC, np.isfinite(scores_NC).any(axis=1)
 
 

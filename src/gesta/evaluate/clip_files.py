@@ -148,11 +148,27 @@ def _read_parquet(path: Path, *, label_map: pl.DataFrame | None) -> pl.DataFrame
         numbered = rows.with_row_index("line", offset=1).with_columns(pl.col("line").cast(pl.Int64))
         rows = _numbered(numbered, "class_name", label_map, path=path)
     rows = rows.select("clip_id", pl.col("class_id").cast(pl.Int64), "score")
-    twice = rows.filter(pl.struct("clip_id", "class_id").is_duplicated())
-    if len(twice):
-        clip_id, class_id = twice.select("clip_id", "class_id").row(0)
-        raise BadInput(f"clip {clip_id} has two scores of class {class_id}", where=path, mend="Keep one")
+    if (twice := first_double(rows)) is not None:
+        raise BadInput(f"clip {twice[0]} has two scores of class {twice[1]}", where=path, mend="Keep one")
     return rows
+
+
+def first_double(rows: pl.DataFrame) -> tuple[str, int] | None:
+    """The first clip and class that stand in two rows, or None.
+
+    Args:
+        rows: clip_id and class_id.
+    """
+    # Whole numbers in place of texts: a tenth of the time for tens of millions of rows.
+    clips = rows.select("clip_id").unique().with_row_index("clip")
+    classes = rows.select("class_id").unique().with_row_index("class")
+    numbered = rows.select("clip_id", "class_id").join(clips, on="clip_id", maintain_order="left")
+    numbered = numbered.join(classes, on="class_id", maintain_order="left")
+    key = numbered.select(pl.col("clip").cast(pl.Int64) * len(classes) + pl.col("class")).to_series()
+    if key.n_unique() == len(key):
+        return None
+    clip_id, class_id = numbered.filter(key.is_duplicated()).select("clip_id", "class_id").row(0)
+    return clip_id, class_id
 
 
 def _context(label_map: pl.DataFrame | None, *, path: Path) -> Context:

@@ -97,16 +97,19 @@ def _sorted(stream: pl.DataFrame, *, name: str) -> pl.DataFrame:
     missing = [column for column in (*_KEY, "score") if column not in stream.columns]
     if missing:
         raise BadInput(f"{name}: no column {', '.join(missing)}", mend=f"Found: {', '.join(stream.columns)}")
-    rows = stream.select("clip_id", pl.col("class_id").cast(pl.Int64), pl.col("score").cast(pl.Float64)).sort(_KEY)
+    # Places of clips in place of their texts: sorting tens of millions of rows by numbers takes a fraction of the time.
+    clips = stream.select("clip_id").unique().sort("clip_id").with_row_index("clip")
+    rows = stream.select("clip_id", pl.col("class_id").cast(pl.Int64), pl.col("score").cast(pl.Float64))
+    rows = rows.join(clips, on="clip_id").sort("clip", "class_id")
     bad = rows.filter(pl.col("score").is_null() | ~pl.col("score").is_finite())
     if len(bad):
         clip_id, class_id = bad.select(_KEY).row(0)
         raise BadInput(f"{name}: the score of class {class_id} in clip {clip_id} is no finite number", mend="Score it")
-    twice = rows.filter(pl.struct(_KEY) == pl.struct(_KEY).shift(1))
+    twice = rows.filter(pl.all_horizontal(pl.col("clip", "class_id") == pl.col("clip", "class_id").shift(1)))
     if len(twice):
         clip_id, class_id = twice.select(_KEY).row(0)
         raise BadInput(f"{name}: clip {clip_id} has two scores of class {class_id}", mend="Keep one")
-    return rows
+    return rows.drop("clip")
 
 
 def _refuse_difference(a: pl.DataFrame, b: pl.DataFrame, *, name_a: str, name_b: str) -> None:
