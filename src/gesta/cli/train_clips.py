@@ -45,7 +45,11 @@ def train_clips(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Train, or say what would be trained, and print one line."""
+    """Train, or say what would be trained, and print one line.
+
+    Raises:
+        click.exceptions.Exit: SIGTERM or SIGINT came (143 or 130); the checkpoint is written.
+    """
     from gesta.train.clips import Interrupted, Saving, find_clip_recipe, run_train_clips
     from gesta.train.clips.plan import plan_train_clips
     from gesta.train.devices import pick_device

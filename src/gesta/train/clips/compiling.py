@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from gesta.train.clips.gradients import set_statistics, statistics_of
+from gesta.train.clips.gradients import counters_of, set_statistics, statistics_of
 from gesta.train.clips.recipe import ClipRecipe
 from gesta.train.clips.steps import Forward, autocast_of
 
@@ -54,14 +54,42 @@ def choose_forward(
     """
     if recipe.compile != "auto" or not device.startswith("cuda"):
         return recipe.compile == "on", {}
+    seconds = time_both(
+        model, recipe=recipe, num_clips=num_clips, device=device, precision=precision, clock=clock
+    )  # fmt: skip
+    return seconds["plain_step_s"] > LEAST_GAIN * seconds["compiled_step_s"], seconds
+
+
+def time_both(
+    model: nn.Module,
+    *,
+    recipe: ClipRecipe,
+    num_clips: int,
+    device: str,
+    precision: str,
+    clock: Callable[[], float],
+    compiled: Forward | None = None,
+) -> dict[str, float]:
+    """Seconds a step, forward and backward, as `plain_step_s` and `compiled_step_s`; the model stays as it is.
+
+    Args:
+        model: on the device, in training mode.
+        recipe: its `frames`.
+        num_clips: of a part.
+        device: where it computes.
+        precision: of the run.
+        clock: seconds.
+        compiled: what counts as compiled; None = `torch.compile`.
+    """
     frames = recipe.frames
     clip_BCTHW = torch.randn(
         num_clips, frames.num_channels, frames.num_frames, frames.crop_px, frames.crop_px, device=device
     ).to(memory_format=torch.channels_last_3d)
     seconds = {}
-    for name, forward in (("plain", as_it_is), ("compiled", compiled_forward(model))):
-        seconds[name] = _seconds_a_step(forward, model, clip_BCTHW, device=device, precision=precision, clock=clock)
-    return seconds["plain"] > LEAST_GAIN * seconds["compiled"], {f"{name}_step_s": s for name, s in seconds.items()}
+    for name, forward in (("plain", as_it_is), ("compiled", compiled or compiled_forward(model))):
+        took_s = _seconds_a_step(forward, model, clip_BCTHW, device=device, precision=precision, clock=clock)
+        seconds[f"{name}_step_s"] = took_s
+    return seconds
 
 
 def _seconds_a_step(
@@ -74,16 +102,25 @@ def _seconds_a_step(
     clock: Callable[[], float],
 ) -> float:
     before = [statistic.clone() for statistic in statistics_of(model)]
+    counters = [counter.clone() for counter in counters_of(model)]
     began = clock()
     for number in range(NUM_WARMUP + NUM_TIMED):
         if number == NUM_WARMUP:
-            torch.cuda.synchronize(device)
+            _finish(device)
             began = clock()
         with autocast_of(device, precision):
             logits_BK = forward(model, clip_BCTHW)
         logits_BK.float().logsumexp(dim=1).sum().backward()
         model.zero_grad(set_to_none=True)
-    torch.cuda.synchronize(device)
+    _finish(device)
     seconds = (clock() - began) / NUM_TIMED
     set_statistics(model, before)
+    for mine, counter in zip(counters_of(model), counters, strict=True):
+        mine.copy_(counter)
     return seconds
+
+
+def _finish(device: str) -> None:
+    """Nothing, once the device has done all that was asked of it."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
