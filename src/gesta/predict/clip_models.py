@@ -52,7 +52,10 @@ class ClipModel:
 def is_clip_model(checkpoint: str | Path) -> bool:
     """Whether `load_clip_model` is the way to open it: a clip checkpoint, or a name rather than a missing model.pt."""
     path = Path(checkpoint)
-    return is_clip_checkpoint(path) if path.is_file() else path.suffix != ".pt"
+    if path.is_file():
+        return is_clip_checkpoint(path)
+    # A colon behind the second letter is no drive's.
+    return path.suffix != ".pt" or ":" in str(checkpoint)[2:]
 
 
 def load_clip_model(

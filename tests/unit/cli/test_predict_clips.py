@@ -53,7 +53,7 @@ def test_options_of_the_other_kind_of_model_are_refused(words):
     [
         ("i3d-rgb-k40", "there is no such checkpoint, and no published weights of this name. Name a model.pt"),
         ("none.pt", "there is no such checkpoint. Name the model.pt"),
-        ("i3e:x", "no model 'i3e'. Did you mean 'i3d'?"),
+        ("i3e:x.pt", "no model 'i3e'. Did you mean 'i3d'?"),
     ],
 )
 def test_a_model_that_is_not_there_is_one_line(words, name, message):

@@ -96,6 +96,7 @@ def test_files_are_told_apart_by_what_they_hold(tmp_path, checkpoint):
     assert not is_clip_model(checkpoint)
     assert not is_clip_model(tmp_path / "none.pt")
     assert is_clip_model("i3d-rgb-k400")
+    assert is_clip_model("i3d:weights/i3d.pt")
 
 
 @pytest.mark.slow
