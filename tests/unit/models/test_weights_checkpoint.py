@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import struct
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +18,7 @@ from hypothesis import strategies as st
 
 from gesta.models.crc32c import crc32c, masked
 from gesta.models.i3d import I3d
+from gesta.models.published import PUBLISHED_WEIGHTS, PublishedFile, PublishedWeights
 from gesta.models.sorted_table import MAGIC, BadTable, read_table, read_varint
 from gesta.models.tf_checkpoint import checkpoint_prefix, read_checkpoint, read_tensors
 from gesta.models.weight_names import DEEPMIND_I3D
@@ -287,3 +292,56 @@ def test_a_variable_too_many_or_too_few_is_named(tmp_path: Path) -> None:
     text = str(error.value)
     assert "it lacks RGB/inception_i3d/Mixed_5b/Branch_2/Conv3d_0a_3x3/conv_3d/w" in text
     assert "it has RGB/inception_i3d/Mixed_5b/Branch_2/Conv3d_0b_3x3/conv_3d/w, for which the model has no pl" in text
+
+
+class QuietFiles(SimpleHTTPRequestHandler):
+    """Serves a folder and says nothing."""
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+def test_a_name_becomes_weights_and_classes_in_the_logits_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["zumba", "abseiling", "juggling", "yoga", "skiing", "archery"]
+    folder = tmp_path / "served" / "checkpoints" / "tiny"
+    folder.mkdir(parents=True)
+    tensors = deepmind_tensors(I3d(num_classes=6, width=0.125), "", ones=4)
+    write_checkpoint(folder / "model.ckpt", tensors)
+    (tmp_path / "served" / "label_map_600.txt").write_text("\n".join(names) + "\n")
+    paths = (
+        "checkpoints/tiny/model.ckpt.index",
+        "checkpoints/tiny/model.ckpt.data-00000-of-00001",
+        "label_map_600.txt",
+    )
+    hashes = {path: hashlib.sha256((tmp_path / "served" / path).read_bytes()).hexdigest() for path in paths}
+    entry = PublishedWeights(
+        base_url="https://weights.invalid/",
+        files=tuple(PublishedFile(path=path, sha256=hashes[path]) for path in paths),
+        models=("i3d",),
+        classes="kinetics-600",
+        licence="Apache-2.0",
+        source="a test",
+    )
+    monkeypatch.setitem(PUBLISHED_WEIGHTS, "tiny", entry)
+    model = I3d(num_classes=6, width=0.125)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietFiles, directory=str(tmp_path / "served"))) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            first = load_published(model, "tiny", cache_dir=tmp_path / "cache", base_url=url)
+        finally:
+            server.shutdown()
+            thread.join()
+    # The second time nothing is asked for.
+    again = load_published(model, "tiny", cache_dir=tmp_path / "cache")
+    assert first == again
+    assert first.class_names == tuple(names)
+    assert dict(first.sha256) == hashes
+    assert first.path == tmp_path / "cache" / "tiny" / "model.ckpt"
+    bias = tensors["Logits/Conv3d_0c_1x1/conv_3d/b"]
+    assert model.logits.bias.tolist() == bias.tolist()
+    other = I3d(num_classes=4, width=0.125)
+    assert load_published(other, "tiny", cache_dir=tmp_path / "cache", head="fresh").class_names == ()

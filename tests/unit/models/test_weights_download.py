@@ -160,6 +160,8 @@ def test_what_has_changed_meanwhile_is_fetched_from_the_start(
     else:
         server.obeys_ranges = False
     assert fetch_weights("w", cache_dir=tmp_path, published=book(server)).path.read_bytes() == BYTES
+    # Known by the tag or the answer, at once, not by a hash at the end.
+    assert server.log == [None, "bytes=1000000-"]
 
 
 def test_two_halves_that_do_not_fit_are_fetched_anew_once(server: WeightServer, tmp_path: Path) -> None:
