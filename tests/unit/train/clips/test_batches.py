@@ -230,3 +230,13 @@ def worker_pids() -> list[int]:
     import multiprocessing
 
     return [child.pid for child in multiprocessing.active_children() if child.pid is not None]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
+def test_a_gpu_gets_pinned_batches_and_makes_the_same_of_them(clips: ClipSet) -> None:
+    (batch,) = read(clips, [[0, 1, 2, 3, 4, 5]], num_workers=1)
+    assert batch.pixels_BTHWC.is_pinned()
+    on_gpu = to_model(batch, frames=FRAMES, device="cuda")
+    assert on_gpu.is_contiguous(memory_format=torch.channels_last_3d)
+    torch.testing.assert_close(on_gpu.cpu(), to_model(batch, frames=FRAMES, device="cpu"), atol=1e-6, rtol=0)
