@@ -91,6 +91,8 @@ def test_a_drawn_scale_changes_the_crop_which_is_resized_on_the_device(clips: Cl
     clip_BCTHW = to_model(batch, frames=FRAMES, device="cpu")
     assert clip_BCTHW.shape == (6, 3, 6, 24, 24)
     for place, side in enumerate(sides):
+        assert (batch.pixels_BTHWC[place, :, side:] == 0).all()
+        assert (batch.pixels_BTHWC[place, :, :, side:] == 0).all()
         part = batch.pixels_BTHWC[place, :, :side, :side].float() / 127.5 - 1
         # Resizing keeps the mean: no zeros of the filling came in.
         assert abs(float(part.mean()) - float(clip_BCTHW[place].mean())) < 0.05
