@@ -12,7 +12,8 @@ For I3D, R3D-18 and, from a checkout, PyTorchVideo's SlowOnly R50:
 
 Peers: `--peer-i3d` is a checkout of github.com/piergiaj/pytorch-i3d, `--peer-pytorchvideo` one of
 github.com/facebookresearch/pytorchvideo. R3D-18's peer is torchvision's, trained in a plain loop. PyTorchVideo has no
-R3D-18 and gesta no SlowOnly yet: there the same network of PyTorchVideo's runs in its plain step and in ours.
+R3D-18 and gesta no SlowOnly yet: there the same network of PyTorchVideo's runs in its plain step and in ours. Of a
+checkout only `pytorch_i3d.py` and the folder `pytorchvideo` are read; a file COMMIT may say which one it is.
 
 Run: python -m benchmarks.train [--seconds 420] [--device auto] [--peer-i3d DIR] [--peer-pytorchvideo DIR]
 """
@@ -258,7 +259,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--peer-pytorchvideo", type=Path, help="Checkout of facebookresearch/pytorchvideo.")
     parser.add_argument("--fed", choices=("yes", "no"), default="yes", help="Train from files too.")
     parser.add_argument("--workers", type=int, default=0, help="Processes that decode; 0 = one a core.")
-    parser.add_argument("--only", help="One model's name.")
+    parser.add_argument("--only", help="One model's name; the result's file is then named after it.")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="Folder for the result.")
     parser.add_argument("--threads", type=int, default=2, help="Of torch, on a CPU.")
     return parser.parse_args()
 
@@ -367,7 +369,8 @@ def main() -> None:
         "lacking": lacking or "nothing",
         **tables,
     }
-    target = RESULTS / f"train_{hardware}_{date}.json"
+    name = f"train-{options.only}" if options.only else "train"
+    target = options.results / f"{name}_{hardware}_{date}.json"
     write_json(target, result)
     print(target)
 

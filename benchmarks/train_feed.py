@@ -52,6 +52,9 @@ WIDTH_PX, HEIGHT_PX, FPS = 340, 256, 25
 DEFAULT_GOP = 250
 """Frames between sync frames where nobody asks for fewer. Source: x264's documentation of `keyint`."""
 
+MANY = 512
+"""Batches in an epoch that is timed without an end in mind: more than a minute's."""
+
 MOST_BY_HAND = 4
 """Workers up to which starting them costs more than the few videos of a small run."""
 
@@ -127,7 +130,7 @@ def delivered_per_s(
     clips: ClipSet, *, frames: ClipFrames, clips_per_batch: int, num_workers: int, seconds: float
 ) -> float:
     """Clips a second that the batches alone deliver, without training; the first batches do not count."""
-    shown = shown_often(clips, num=clips_per_batch * 4096)
+    shown = shown_often(clips, num=clips_per_batch * MANY)
     numbers = np.arange(len(shown)).reshape(-1, clips_per_batch).tolist()
     with clip_batches(
         shown, frames=frames, augment=AUGMENT, numbers=numbers, seed=0, epoch=0, num_workers=num_workers
@@ -135,8 +138,10 @@ def delivered_per_s(
         for _ in range(4):
             next(batches)
         begin, num = time.perf_counter(), 0
-        while time.perf_counter() - begin < seconds:
-            num += len(next(batches).numbers)
+        for batch in batches:
+            num += len(batch.numbers)
+            if time.perf_counter() - begin > seconds:
+                break
         return num / (time.perf_counter() - begin)
 
 
@@ -220,7 +225,7 @@ def _loader(
     clips: ClipSet, *, frames: ClipFrames, clips_per_batch: int, num_workers: int, device: str
 ) -> Iterator[Iterator[Any]]:
     loader = DataLoader(
-        PlainVideos(shown_often(clips, num=clips_per_batch * 4096), frames=frames),
+        PlainVideos(shown_often(clips, num=clips_per_batch * MANY), frames=frames),
         batch_size=clips_per_batch,
         shuffle=True,
         num_workers=num_workers,

@@ -84,7 +84,9 @@ def torchvision_r3d_18(*, num_classes: int) -> nn.Module:
 
 
 def commit_of(checkout: Path) -> str:
-    """The commit checked out there, or "unknown"."""
+    """The commit checked out there, or what a file COMMIT says, or "unknown"."""
+    if (checkout / "COMMIT").is_file():
+        return (checkout / "COMMIT").read_text().strip()[:12]
     asked = subprocess.run(
         ["git", "-C", str(checkout), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
     )

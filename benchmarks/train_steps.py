@@ -154,7 +154,9 @@ def profile_of(step: Step, *, device: str, num_steps: int = 2, top: int = 8) -> 
     def spent_us(event: torch.autograd.profiler_util.FunctionEventAvg) -> float:
         return float(event.self_device_time_total if device == "cuda" else event.self_cpu_time_total)
 
-    events = sorted(profiler.key_averages(), key=spent_us, reverse=True)
+    # On a GPU an operation and the kernels that it started are events both: only the kernels count.
+    events = [event for event in profiler.key_averages() if event.device_type.name == kinds[-1].name]
+    events.sort(key=spent_us, reverse=True)
     total_us = sum(spent_us(event) for event in events)
     return [
         {"operation": event.key[:60], "share": spent_us(event) / total_us, "calls_a_step": event.count / num_steps}
