@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gesta.schema import Reject
+from gesta.schema import GestaError, Reject
 from gesta.tables import Json, StageSummary
 from gesta.train.batches import batch_numbers
 from gesta.train.clips.averaging import averaged_weights
@@ -181,13 +181,23 @@ def _steps(run: Run, saver: _Saver) -> Iterator[Line]:
     ) as prepared:
         for batch, parts in zip(todo, own, strict=True):
             asked_s = run.clock()
-            ready = [next(prepared) for _ in parts]
+            ready = _next_parts(prepared, num=len(parts), saver=saver)
             waited_s = run.clock() - asked_s
             plan = _plan_of(run, batch, part_numbers=[number for number, _part in parts])
             outcome = take_step(run.learner, ready, plan=plan, setting=run.setting, pool=run.pool)
             _account(run, ready, plan=plan, outcome=outcome, waited_s=waited_s, spent_s=run.clock() - asked_s)
             yield _step_line(run, plan=plan, outcome=outcome)
             saver.after_step()
+
+
+def _next_parts(prepared: Iterator[ClipBatch], *, num: int, saver: _Saver) -> list[ClipBatch]:
+    try:
+        return [next(prepared) for _ in range(num)]
+    except GestaError:
+        # A signal to all processes ends those that decode too; the weights are those of the last step, so write them.
+        if saver.run.stop.signal_number and saver.run.setting.crew.size == 1:
+            saver.after_step()
+        raise
 
 
 def _own_parts(

@@ -11,6 +11,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import queue
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -55,6 +56,8 @@ def _as_it_is(part: Any) -> Any:
 def _settle(_number: int) -> None:
     """One thread a worker, for more would fight for the cores that the others use; and an end with its parent."""
     cv2.setNumThreads(0)
+    # Ctrl-C reaches every process of a terminal; the one that asked for clips ends its workers when it is ready to.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()

@@ -1,5 +1,8 @@
 import dataclasses
 import json
+import os
+import signal
+from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
@@ -8,9 +11,11 @@ from tests.unit.train.clips.small_run import are_equal, small, weights_of
 
 from gesta.schema import BadInput, GestaError, Refused
 from gesta.train.clips.augment import ClipAugment
+from gesta.train.clips.batches import clip_batches
 from gesta.train.clips.checkpoints import clip_model_of, load_clip_checkpoint
 from gesta.train.clips.loop import Saving, run_train_clips
 from gesta.train.clips.recipe import SpikeRule
+from gesta.train.clips.stops import Interrupted
 
 
 class Cut(Exception):
@@ -222,3 +227,26 @@ def test_the_rate_falls_as_the_recipe_says(clips, tmp_path):
     train(clips, tmp_path, small(epochs=4, milestones=(1, 3)), on_step=lambda line: rates.append(line["lr"]))
     assert rates == pytest.approx([0.05, 0.05, 0.005, 0.005, 0.005, 0.005, 0.0005, 0.0005])
     assert all(one >= other for one, other in pairwise(rates))
+
+
+def test_a_stop_that_ended_the_decoders_too_is_still_written(clips, tmp_path, monkeypatch):
+    class Prepared:
+        def __init__(self, inner):
+            self.inner = inner
+
+        def __next__(self):
+            if (tmp_path / "out/log.jsonl").exists() and steps:
+                os.kill(os.getpid(), signal.SIGTERM)
+                raise GestaError("a process that decodes clips died")
+            return next(self.inner)
+
+    @contextmanager
+    def batches(*args, **call):
+        with clip_batches(*args, **call) as inner:
+            yield Prepared(inner)
+
+    steps = []
+    monkeypatch.setattr("gesta.train.clips.loop.clip_batches", batches)
+    with pytest.raises(Interrupted, match="stopped by signal 15 after step 1 of 4"):
+        train(clips, tmp_path / "out", small(), on_step=steps.append)
+    assert (tmp_path / "out/last.pt").is_file()
