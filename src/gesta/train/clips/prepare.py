@@ -34,7 +34,16 @@ from gesta.tables import (
 from gesta.train.clips.augment import Window
 from gesta.train.clips.footage import ClipSource, Footage, open_footage
 from gesta.train.clips.frames import ClipFrames
-from gesta.train.clips.prepared import ABOUT, CLIPS, FORMS, described, is_prepared, open_prepared, read_about
+from gesta.train.clips.prepared import (
+    ABOUT,
+    CLIPS,
+    FORMS,
+    check_shards,
+    described,
+    is_list_whole,
+    is_prepared,
+    read_about,
+)
 from gesta.train.clips.raw_shards import Uint8s, write_raw
 from gesta.train.clips.sets import ClipExample, ClipSet, reject_unreadable
 from gesta.train.clips.tar_shards import add_member
@@ -124,8 +133,10 @@ def run_prepare(
     ]  # fmt: skip
     todo = [job for job in jobs if not _is_done(job)]
     if is_prepared(out) and not todo:
-        open_prepared(out, verify=True)
-        return _summary(out, was_current=True)
+        about = read_about(out)
+        check_shards(out, about, verify=True)
+        if is_list_whole(out, about):
+            return _summary(out, was_current=True)
     (out / ABOUT).unlink(missing_ok=True)
     _say(on_clips, sum(len(job.examples) for job in jobs) - sum(len(job.examples) for job in todo))
     with in_workers(

@@ -49,8 +49,10 @@ def open_prepared(folder: Path, *, frames: ClipFrames | None = None, verify: boo
         BadInput: it is no such folder, is not whole, was changed, or does not fit `frames`.
     """
     about = read_about(folder)
-    if sha256_of_file(folder / CLIPS) != about["clips_sha256"]:
-        raise BadInput("the list of clips was changed", where=folder / CLIPS, mend="Run `gesta prepare` again")
+    if not is_list_whole(folder, about):
+        raise BadInput(
+            "the list of clips is missing or was changed", where=folder / CLIPS, mend="Run `gesta prepare` again"
+        )
     rows = [json.loads(line) for line in (folder / CLIPS).read_text().splitlines()]
     check_shards(folder, about, verify=verify)
     if frames is not None:
@@ -80,6 +82,12 @@ def read_about(folder: Path) -> dict[str, Any]:
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise BadInput(f"this is not {FORMAT}", where=path, mend="Run `gesta prepare` of this version")
     return about
+
+
+def is_list_whole(folder: Path, about: Mapping[str, Any]) -> bool:
+    """Whether the list of clips is there, and is the one that was written."""
+    path = folder / CLIPS
+    return path.is_file() and sha256_of_file(path) == about["clips_sha256"]
 
 
 def check_shards(folder: Path, about: Mapping[str, Any], *, verify: bool) -> None:

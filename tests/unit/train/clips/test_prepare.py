@@ -108,6 +108,12 @@ def test_a_finished_cache_is_checked_by_its_hashes(clips: ClipSet, tmp_path: Pat
         open_prepared(tmp_path)
     assert not prepare(clips, tmp_path).was_current
     assert prepare(clips, tmp_path).was_current
+    listed = tmp_path / "clips.jsonl"
+    listed.write_text(listed.read_text().replace('"label": 1', '"label": 0'))
+    with pytest.raises(BadInput, match="the list of clips is missing or was changed"):
+        open_prepared(tmp_path)
+    assert not prepare(clips, tmp_path).was_current
+    assert [one.label for one in open_prepared(tmp_path).examples] == [0, 1, 0, 1, 0, 1]
 
 
 @pytest.mark.parametrize(
