@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +165,10 @@ def test_the_stored_numbers_are_there_and_can_tell_layers_apart() -> None:
             assert end["largest"] < 100
             assert len(set(end["values"])) > 8
     assert "tensorflow" in (FOLDER / "deepmind.jsonl").read_text().splitlines()[0]
+    hashes = re.findall(r"^- `(.+)`: `([0-9a-f]{64})`$", (FOLDER / "README.md").read_text(), flags=re.MULTILINE)
+    assert len(hashes) == 4
+    for name, stored in hashes:
+        assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == stored, name
 
 
 def test_both_programs_agree_on_the_clips_that_both_were_given() -> None:

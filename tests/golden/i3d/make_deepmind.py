@@ -96,7 +96,12 @@ def small_checkpoint(folder: Path) -> dict:
                 variables[name] = tf.Variable(tensor, name=name)
         with tf.device("/cpu:0"):
             tf.Variable(["text"], name="text")
-            tf.get_variable("parted", shape=(6, 2), partitioner=tf.fixed_size_partitioner(3, axis=0))
+            tf.get_variable(
+                "parted",
+                shape=(6, 2),
+                initializer=tf.ones_initializer(),
+                partitioner=tf.fixed_size_partitioner(3, axis=0),
+            )
         with tf.Session(config=tf.ConfigProto(device_count={"CPU": 2})) as session:
             session.run(tf.global_variables_initializer())
             tf.train.Saver(sharded=True).save(session, str(folder / "small.ckpt"), write_meta_graph=False)
