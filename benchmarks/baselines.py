@@ -56,6 +56,8 @@ FEW_CLASSES = (
     "going away", "holding an umbrella", "riding a scooter",
 )  # fmt: skip
 
+BESIDE_OTHER_WORK = "beside other work: shares hold, wall-clock times are too long and say nothing"
+
 Scores = npt.NDArray[np.float32]
 
 
@@ -237,6 +239,7 @@ def main() -> None:
         "processor": platform.processor() or platform.machine(),
         "date": date,
         "load": load,
+        "times": BESIDE_OTHER_WORK if load > 1 else "alone on the machine",
         "threads": torch.get_num_threads(),
         "versions": {name: importlib.metadata.version(name) for name in ("gesta", "torch", "torchvision", "av")},
         "figure": FIGURE.name,
