@@ -67,8 +67,8 @@ def model():
     return Small().eval()
 
 
-def scores_by_hand(model, example, *, frames, num_segments, windows):
-    """Mean probability over segments and windows, one view at a time."""
+def scores_by_hand(model, example, *, frames, num_segments, windows, average="probabilities"):
+    """Mean probability (or softmax of the mean logits) over segments and windows, one view at a time."""
     footage = open_footage(example, frames=frames)
     width_px, height_px = footage.size_px
     whole = Window(top_px=0, left_px=0, height_px=height_px, width_px=width_px)
@@ -81,8 +81,11 @@ def scores_by_hand(model, example, *, frames, num_segments, windows):
             view = view[:, :, ::-1] if is_flipped else view
             clip = torch.from_numpy(view.copy()).permute(3, 0, 1, 2)[None].float() / 255 * 2 - 1
             with torch.inference_mode():
-                found.append(model(clip)[0].double().softmax(dim=0).numpy())
-    return np.mean(found, axis=0)
+                found.append(model(clip)[0].double())
+    logits_VK = torch.stack(found)
+    if average == "logits":
+        return logits_VK.mean(dim=0).softmax(dim=0).numpy()
+    return logits_VK.softmax(dim=1).mean(dim=0).numpy()
 
 
 def center(width_px, height_px):
@@ -106,13 +109,16 @@ def ten(width_px, height_px):
         (ClipTest(num_segments=8), center),
         (ClipTest(num_segments=2, crops=3), three),
         (ClipTest(num_segments=3, crops=10), ten),
+        (ClipTest(num_segments=8, average="logits"), center),
     ],
 )
 def test_scores_are_the_mean_over_views(clips, model, test, windows):
     scores = score_clips(model, clips, frames=FRAMES, test=test, device="cpu", num_workers=0, precision="float32")
     assert scores.dtype == np.float32
     for example, ours in zip(clips.examples, scores, strict=True):
-        wanted = scores_by_hand(model, example, frames=FRAMES, num_segments=test.num_segments, windows=windows)
+        wanted = scores_by_hand(
+            model, example, frames=FRAMES, num_segments=test.num_segments, windows=windows, average=test.average
+        )
         np.testing.assert_allclose(ours, wanted, atol=2e-6)
     np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-6)
     assert np.ptp(scores, axis=0).max() > 0.05, "the clips are not told apart, and anything would pass"
