@@ -375,7 +375,7 @@ def i3d(*, num_classes: int) -> I3d:
 def i3d_flow(*, num_classes: int) -> I3d:
     """I3D for flow clips [B, 2, T, H, W]: dx and dy, 20 pixels a frame to 1.
 
-    Source: Quo Vadis, section 3.4; DeepMind's README: flow cut at 20 pixels and scaled to -1..1.
+    Source: DeepMind's README: flow cut at 20 pixels either way and scaled to -1..1.
     """
     return I3d(num_classes=num_classes, num_channels=2)
 
