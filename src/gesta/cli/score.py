@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gesta.cli.options import dry_run_option, finish_json, json_option, workers_option
+from gesta.cli.options import dry_run_option, finish_json, json_option
 from gesta.cli.progress import progress
 from gesta.evaluate.classification import score_clips
 from gesta.evaluate.clip_files import read_clip_labels, read_clip_scores
@@ -20,6 +20,10 @@ from gesta.tables import StageSummary
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+decoders_option = click.option(
+    "--workers", type=int, default=None, help="Processes that decode.  [default: the cores there are; CPU: 0]"
+)
 
 
 @click.command("score")
@@ -47,7 +51,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True,
     help="Of convolutions and products.",
 )  # fmt: skip
-@workers_option
+@decoders_option
 @click.option("--threads", type=int, default=None, help="Threads of torch.  [default: torch's own number]")
 @dry_run_option
 @json_option
@@ -89,16 +93,19 @@ def command(
     with progress("score", total=len({example.clip_id for example in clips.examples})) as advance:
         summary = run_score_clips(
             checkpoint, clips, out=out, rejects=rejects, test=test, file_format=file_format, device=device,
-            precision=precision, num_workers=num_workers(workers), threads=threads, on_clips=advance,
+            precision=precision, num_workers=num_workers(workers, device=device), threads=threads, on_clips=advance,
         )  # fmt: skip
     return _say(summary, out, as_json=as_json)
 
 
-def num_workers(workers: int | None) -> int:
-    """Processes that decode: as many as asked for or as there are cores; a single one is this process itself."""
+def num_workers(workers: int | None, *, device: str) -> int:
+    """Processes that decode: as many as asked for; else the cores there are, or none where the model needs these."""
     from gesta.shards import worker_count
+    from gesta.train.devices import pick_device
 
-    count = worker_count(workers)
+    if workers == 0:
+        return 0
+    count = worker_count(workers) if workers is not None or pick_device(device) == "cuda" else 1
     return 0 if count == 1 else count
 
 

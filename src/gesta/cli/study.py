@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gesta.cli.options import dry_run_option, finish_json, json_option, workers_option
+from gesta.cli.options import dry_run_option, finish_json, json_option
 from gesta.cli.progress import progress
-from gesta.cli.score import FILE, FOLDER, num_workers
+from gesta.cli.score import FILE, FOLDER, decoders_option, num_workers
 from gesta.evaluate.studies import Value, accuracy_row, study_text, write_study
 from gesta.schema import BadInput
 from gesta.tables import Json, Provenance, made_by
@@ -53,7 +53,7 @@ def command() -> None:
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )
-@workers_option
+@decoders_option
 @click.option("--threads", type=int, default=None, help="Threads of torch.  [default: torch's own number]")
 @dry_run_option
 @json_option
@@ -122,7 +122,7 @@ def samples_per_class(
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )
-@workers_option
+@decoders_option
 @click.option("--threads", type=int, default=None, help="Threads of torch.  [default: torch's own number]")
 @dry_run_option
 @json_option
@@ -190,7 +190,11 @@ def _setting(recipe: str, *, seed: int, device: str, workers: int | None, thread
     from gesta.train.clips.recipes import find_clip_recipe
 
     return Setting(
-        recipe=find_clip_recipe(recipe), seed=seed, device=device, num_workers=num_workers(workers), threads=threads
+        recipe=find_clip_recipe(recipe),
+        seed=seed,
+        device=device,
+        num_workers=num_workers(workers, device=device),
+        threads=threads,
     )
 
 
