@@ -85,6 +85,6 @@ def test_frames_in_order_tell_eight_classes_of_motion_apart_and_one_frame_does_n
     in_order = trained(world, recipe="i3d_small_world", out=tmp_path / "clips")
     single = trained(world, recipe="frame_r18_world", out=tmp_path / "frame")
     assert in_order.motion_top1_frac >= 0.85
-    assert single.pair_frac >= 0.45, "a single frame shows which pair it is, or it would be no yardstick"
+    assert single.pair_frac >= 0.55, "a single frame shows which pair it is, or it would be no yardstick"
     assert 0.35 <= single.within_pair_frac <= 0.65
     assert in_order.motion_top1_frac >= single.motion_top1_frac + MARGIN

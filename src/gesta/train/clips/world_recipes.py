@@ -51,7 +51,7 @@ def frame_r18_world() -> ClipRecipe:
 
     Command: `gesta train MOTIONS/train.csv --videos MOTIONS/videos --recipe frame_r18_world --out WORK/frame-model`.
 
-    Hardware and cost: 2 processor cores; about 25 ms of one core a clip and epoch, 0.02 hours for 560 clips.
+    Hardware and cost: 2 processor cores; about 20 ms of one core a clip and epoch, 0.03 hours for 560 clips.
 
     Expect: the right pair for most clips, and the right one of the two for half (`docs/results.md`, baselines).
 
@@ -62,7 +62,7 @@ def frame_r18_world() -> ClipRecipe:
         model="frame_r18_small",
         frames=_frames(1),
         augment=AUGMENT,
-        epochs=5,
+        epochs=8,
         clips_per_batch=16,
         optimiser="adamw",
         base_lr=1e-3,
