@@ -31,7 +31,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -282,8 +282,10 @@ def print_table(rows: list[dict[str, Any]]) -> None:
         print("  ".join(f"{name}={_rounded(value)}" for name, value in row.items()), flush=True)
 
 
-def measure_all(options: argparse.Namespace, todo: list[Net], *, device: str, begin: float) -> dict[str, Any]:
-    """The result's tables, each network within its share of the time that is left."""
+def measure_all(
+    options: argparse.Namespace, todo: list[Net], *, device: str, begin: float
+) -> Iterator[dict[str, list[dict[str, Any]]]]:
+    """The result's tables so far, after each network, which has its share of the time that is left."""
     precision = pick_precision(options.precision, device=device)
     tries_compile = options.compile == "yes" or (options.compile == "auto" and device == "cuda")
     _, device_name = hardware_of(device)
@@ -310,6 +312,7 @@ def measure_all(options: argparse.Namespace, todo: list[Net], *, device: str, be
         tables["bfloat16_against_float32"] += found["precisions"]
         tables["where_our_step_spends_its_time"] += found["profile"]
         print_table([*found["precisions"], *found["forms"], *found["profile"], row])
+        yield tables
         if device == "cuda":
             torch.cuda.empty_cache()
     with tempfile.TemporaryDirectory() as scratch:
@@ -333,11 +336,11 @@ def measure_all(options: argparse.Namespace, todo: list[Net], *, device: str, be
             )  # fmt: skip
             tables["fed"] += rows
             print_table(rows)
-    return {name: [_rounded_row(row) for row in rows] for name, rows in tables.items() if rows}
+            yield tables
 
 
 def main() -> None:
-    """Measure, print, write one JSON file."""
+    """Measure, print, write one JSON file, again after each network."""
     options = arguments()
     begin, load = time.perf_counter(), os.getloadavg()[0]
     device = pick_device(options.device)
@@ -352,26 +355,27 @@ def main() -> None:
     todo = [net for net in todo if options.only in (None, net.name)]
     for line in lacking:
         print("lacking:", line)
-    tables = measure_all(options, todo, device=device, begin=begin)
     date = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-    result = {
-        "what": WHAT,
-        "how_to_read": HOW_TO_READ,
-        "program": "python -m benchmarks.train",
-        "hardware": hardware,
-        "device": device_name,
-        "processor": platform.machine(),
-        "date": date,
-        "load_before": _rounded(load),
-        "state": "beside other work: read ratios only" if load > BUSY_LOAD else "an idle machine",
-        "versions": versions(options),
-        "seconds": round(time.perf_counter() - begin),
-        "lacking": lacking or "nothing",
-        **tables,
-    }
     name = f"train-{options.only}" if options.only else "train"
     target = options.results / f"{name}_{hardware}_{date}.json"
-    write_json(target, result)
+    # Written after each network: a run that is ended before its end leaves what it has found.
+    for tables in measure_all(options, todo, device=device, begin=begin):
+        result = {
+            "what": WHAT,
+            "how_to_read": HOW_TO_READ,
+            "program": "python -m benchmarks.train",
+            "hardware": hardware,
+            "device": device_name,
+            "processor": platform.machine(),
+            "date": date,
+            "load_before": _rounded(load),
+            "state": "beside other work: read ratios only" if load > BUSY_LOAD else "an idle machine",
+            "versions": versions(options),
+            "seconds": round(time.perf_counter() - begin),
+            "lacking": lacking or "nothing",
+            **{table: [_rounded_row(row) for row in rows] for table, rows in tables.items() if rows},
+        }
+        write_json(target, result)
     print(target)
 
 

@@ -308,7 +308,10 @@ def measure_feeds(
             clips_per_batch=net.clips_per_batch, max_steps=steps, base_lr=0.01, weight_decay=1e-4,
             precision=precision, compile="on" if is_compiled else "off",
         )  # fmt: skip
-        found = run_ours(made["clips"], folder / f"{form}-run", recipe=recipe, device=device, num_workers=num_workers)
+        found = run_ours(
+            made["clips"], folder / f"{form}-run", recipe=recipe, device=device, num_workers=num_workers,
+            log_every_steps=5 if is_large else 1,
+        )  # fmt: skip
         alone = delivered_per_s(
             made["clips"], frames=net.frames, clips_per_batch=net.clips_per_batch, num_workers=num_workers,
             seconds=min(5.0, part_s / 4),

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from benchmarks import train as benchmark
 from benchmarks import train_precision, train_steps
-from benchmarks.train_feed import PlainVideos, last_readings, prepared_clips, shown_often, write_clips
+from benchmarks.train_feed import (
+    PlainVideos,
+    last_readings,
+    measure_feeds,
+    prepared_clips,
+    shown_often,
+    write_clips,
+)
 from benchmarks.train_floors import Rates, Work, limits, work_of
 from benchmarks.train_nets import Net, nets
 from benchmarks.train_precision import Drift, Kernel, rounding_as_bfloat16, step_drift, try_kernels, verdict
@@ -19,6 +28,7 @@ from benchmarks.train_steps import PLAIN, Form, race, step_of, synthetic_batches
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gesta.models import MODELS
 from gesta.train.clips import ClipFrames
 
 CLIP = (3, 4, 6, 6)
@@ -204,3 +214,53 @@ def test_textures_are_clips_that_are_prepared_and_read(tmp_path: Path) -> None:
     assert clip_CTHW.shape == (3, 4, 28, 28)
     assert label == 1
     assert -1 <= float(clip_CTHW.min()) < float(clip_CTHW.max()) <= 1
+
+
+def test_the_result_is_written_after_each_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Net(
+        name="tiny", model=None, frames=ClipFrames(num_frames=4, side_px=8, crop_px=6), clips_per_batch=4,
+        ours=tiny, peer=None, peer_name="",
+    )  # fmt: skip
+    measure_net, written = benchmark.measure_net, []
+
+    def stopped_at_the_second(net: Net, **settings: Any) -> dict[str, Any]:
+        written.append(len(list(tmp_path.glob("*.json"))))
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        return measure_net(net, **settings, turn=0.01)
+
+    options = argparse.Namespace(
+        seconds=0.0, device="cpu", precision="float32", compile="no", fed="no", only=None, results=tmp_path, threads=1,
+        workers=1, peer_i3d=None, peer_pytorchvideo=None,
+    )  # fmt: skip
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", torch.backends.cudnn.benchmark)
+    monkeypatch.setattr(benchmark, "NUM_CLASSES", 5)
+    monkeypatch.setattr(benchmark, "arguments", lambda: options)
+    monkeypatch.setattr(benchmark, "nets", lambda **_: ([net, net], ["a peer"]))
+    monkeypatch.setattr(benchmark, "measure_net", stopped_at_the_second)
+    monkeypatch.setattr(benchmark, "measure_rates", lambda **_: Rates(flops_per_s=1e12, bytes_per_s=1e11))
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.main()
+    assert written == [0, 1]
+    (path,) = tmp_path.glob("train_*core-cpu_*.json")
+    result = json.loads(path.read_text())
+    assert result["lacking"] == ["a peer"]
+    assert [row["model"] for row in result["compute"]] == ["tiny"]
+    assert result["compute"][0]["peer"] == "none given"
+    assert "fed" not in result
+
+
+def test_a_network_is_fed_in_three_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODELS, "tiny_of_the_benchmark", lambda *, num_classes: tiny())
+    clips = write_clips(tmp_path / "videos", num_videos=2, seconds=0.4, num_classes=5, num_workers=1)
+    net = Net(
+        name="tiny", model="tiny_of_the_benchmark", clips_per_batch=2, ours=tiny, peer=None, peer_name="",
+        frames=ClipFrames(num_frames=4, side="short", side_px=32, crop_px=28),
+    )  # fmt: skip
+    rows = measure_feeds(
+        net, clips, tmp_path / "fed", is_compiled=False, precision="float32", clips_per_s=1.0, device="cpu",
+        num_workers=0, seconds=0.1,
+    )  # fmt: skip
+    assert [row["files"].split()[-1] for row in rows] == ["uint8", "short-gop", "are"]
+    assert all(row["clips_per_s"] > 0 and 0 < row["data_wait_frac"] <= 1 for row in rows)
+    assert all(row["batches_alone_clips_per_s"] > 0 and row["mfu_frac"] > 0 for row in rows[:2])
