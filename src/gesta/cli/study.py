@@ -94,7 +94,7 @@ def samples_per_class(
         _add_printed(rows)
     columns = {"name": "clips of each class", "num_train": "training clips", "split": "split", **_ACCURACIES}
     columns |= {"paper_top_1": "the paper's top-1", "paper_top_5": "top-5"} if paper else {}
-    made = _made("study samples-per-class", setting, {"train": train, **tested}, counts=counts)
+    made = _made("study samples-per-class", setting, {"train": train, **tested}, {"counts": counts})
     write_study(out, rows, columns=columns, made_by=made, notes={"study": "samples-per-class"})
     _draw(rows, out, paper=paper)
     return _say(rows, runs, columns=columns, out=out, as_json=as_json)
@@ -172,7 +172,8 @@ def transfer(
     rows += _means(rows)
     columns = {"split": "split", "name": "begins", "num_train": "training clips", **_ACCURACIES}
     sets = {f"{what}-{number}": one for number, pair in pairs.items() for what, one in zip(_PAIR, pair, strict=True)}
-    made = _made("study transfer", setting, sets, source_recipe=first.name, fine_tune_recipe=fine_tune_recipe or recipe)
+    recipes = {"source_recipe": first.name, "fine_tune_recipe": fine_tune_recipe or recipe}
+    made = _made("study transfer", setting, sets, recipes)
     gains = {number: _gain(scratch, tuned, seed=seed) for number, (scratch, tuned) in runs.items()}
     write_study(out, rows, columns=columns, made_by=made, notes={"study": "transfer", "gain": gains})
     flat = [run for pair in runs.values() for run in pair]
@@ -223,7 +224,7 @@ def _rows_of(run: StudyRun) -> Rows:
     return [{**head, "split": split, **accuracy_row(folder)} for split, folder in run.scores.items()]
 
 
-def _made(stage: str, setting: Setting, sets: dict[str, ClipSet], **more: str) -> Provenance:
+def _made(stage: str, setting: Setting, sets: dict[str, ClipSet], more: dict[str, str]) -> Provenance:
     return made_by(
         stage, arguments={"recipe": setting.recipe.name, "seed": setting.seed, **more},
         inputs={name: clips.sha256 for name, clips in sets.items()}, tools=["torch"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from gesta.train.clips.sets import ClipExample, clip_set, sub_set
 RECIPE = ClipRecipe(
     name="tiny", model="frame_r18_small", frames=ClipFrames(num_frames=1, side_px=18, side="short", crop_px=16),
     augment=ClipAugment(flip=False), epochs=2, clips_per_batch=4, base_lr=0.05, precision="float32", compile="off",
+    per_class=3,
 )  # fmt: skip
 
 
@@ -78,6 +81,8 @@ def test_a_cut_study_goes_on_to_the_same_scores(clips, tmp_path):
 
     whole = study(tmp_path / "whole")
     assert [(run.name, run.num_clips, run.mean_per_class) for run in whole] == [("2", 4, 2.0), ("all", 12, 6.0)]
+    made = [json.loads((run.model.parent / "train.json").read_text()) for run in whole]
+    assert [one["numbers"]["num_clips"] for one in made] == [4, 12], "the recipe's own choice of clips has no say"
     with pytest.raises(Cut):
         study(tmp_path / "cut", cut)
     rest: list[int] = []
