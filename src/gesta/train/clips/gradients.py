@@ -21,6 +21,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from gesta.models import SeededDropout
 from gesta.train.clips.processes import Crew
+from gesta.train.clips.sharding import is_sharded
 from gesta.train.parts import copies_of
 
 Part = TypeVar("Part")
@@ -182,7 +183,9 @@ def sum_over_processes(total: PartSum | None, *, model: nn.Module, crew: Crew) -
             gradients=[torch.zeros_like(weight) for weight in model.parameters() if weight.requires_grad],
             statistics=[torch.zeros_like(statistic) for statistic in statistics_of(model)],
         )
-    crew.sum_tensors([*total.gradients, *total.statistics, total.loss])
+    # Sharded weights have added their gradients up over the processes on the way back.
+    gradients = [] if is_sharded(model) else total.gradients
+    crew.sum_tensors([*gradients, *total.statistics, total.loss])
     return total
 
 

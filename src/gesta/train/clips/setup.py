@@ -247,11 +247,11 @@ def _fresh_learner(clips: ClipSet, *, origin: Origin, crew: Crew, start: Path | 
     if recipe.saves_memory:
         _save_memory(model, name=recipe.model)
     model.to(crew.device)
-    if recipe.channels_last:
+    # FSDP refuses weights whose memory is not in the order of their dimensions.
+    if recipe.channels_last and recipe.sharding == "none":
         to_channels_last(model)
     if recipe.sharding == "fsdp":
-        if recipe.ema_decay is not None:
-            raise BadInput("sharded weights are not averaged", mend="Want sharding 'none' or ema_decay None")
+        _check_sharding(recipe, num_clips=len(clips.examples))
         model = shard(model)
     model.train()
     threads = torch.get_num_threads()
@@ -266,6 +266,19 @@ def _fresh_learner(clips: ClipSet, *, origin: Origin, crew: Crew, start: Path | 
         averaged=None if recipe.ema_decay is None else begin_average(model),
         guard=LossGuard(rule=recipe.spikes),
     )
+
+
+def _check_sharding(recipe: ClipRecipe, *, num_clips: int) -> None:
+    """Nothing, once every process has as many parts as the others in each batch, and no average is asked for."""
+    if recipe.ema_decay is not None:
+        raise BadInput("sharded weights are not averaged", mend="Want sharding 'none' or ema_decay None")
+    smallest = num_clips // steps_per_epoch(recipe, num_clips=num_clips)
+    if smallest < 2 * recipe.num_parts:
+        raise BadInput(
+            f"a batch of {smallest} clips has fewer than 2 for each of {recipe.num_parts} parts, which wait for one "
+            "another where weights are sharded",
+            mend="Lower num_parts, or take sharding 'none'",
+        )
 
 
 def _save_memory(model: nn.Module, *, name: str) -> None:

@@ -40,6 +40,8 @@ def shard(model: nn.Module) -> nn.Module:
         if isinstance(module, FSDPModule):
             # Parts' shares of the loss are divided by the whole batch already: sums are wanted, not means.
             module.set_gradient_divide_factor(1.0)
+            # Gloo knows plain sums alone.
+            module.set_force_sum_reduction_for_comms(True)
     return model
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.nn import functional
 
 from gesta.train.clips.averaging import move_average
@@ -137,6 +138,8 @@ def take_step(
 def _clipped_norm(model: nn.Module, *, clip_norm: float | None) -> float:
     weights = [weight for weight in model.parameters() if weight.grad is not None]
     norm = nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None])
+    if isinstance(norm, DTensor):
+        norm = norm.full_tensor()
     if clip_norm is not None:
         nn.utils.clip_grads_with_norm_(weights, clip_norm, norm)
     return float(norm)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from tests.unit.train.clips.small_run import are_equal, small, weights_of
+from tests.unit.train.clips.small_run import are_equal, largest_difference, small, weights_of
 
 from gesta.schema import BadInput, GestaError, Refused
 from gesta.train.clips.augment import ClipAugment
@@ -250,3 +250,19 @@ def test_a_stop_that_ended_the_decoders_too_is_still_written(clips, tmp_path, mo
     with pytest.raises(Interrupted, match="stopped by signal 15 after step 1 of 4"):
         train(clips, tmp_path / "out", small(), on_step=steps.append)
     assert (tmp_path / "out/last.pt").is_file()
+
+
+def test_sharded_weights_want_full_batches_and_no_average(clips, tmp_path):
+    with pytest.raises(BadInput, match="a batch of 3 clips has fewer than 2 for each of 2 parts"):
+        train(clips, tmp_path, small(sharding="fsdp"))
+    with pytest.raises(BadInput, match="sharded weights are not averaged"):
+        train(clips, tmp_path, small(sharding="fsdp", ema_decay=0.9))
+
+
+def test_one_process_shards_to_itself_and_ends_with_the_same_weights(clips, tmp_path):
+    recipe = small(clips_per_batch=6, optimiser="adamw", base_lr=1e-3, clip_norm=0.5)
+    train(clips, tmp_path / "whole", recipe)
+    train(clips, tmp_path / "sharded", dataclasses.replace(recipe, sharding="fsdp"))
+    whole, sharded = (weights_of(tmp_path / name / "model.pt") for name in ("whole", "sharded"))
+    # The gradient's norm is summed over another order of the kernels in memory.
+    assert largest_difference(whole, sharded) <= 1e-5
