@@ -144,16 +144,13 @@ def _prepared(
         raise BadInput(
             "several processes would fill the cache at the same time", mend="Run `gesta prepare` first and train on OUT"
         )
-    sets = []
-    for name, each in (("train", clips), ("val", val)):
-        if each is None:
-            sets.append(None)
-            continue
-        folder = options.cache / name
+    cache = options.cache
+
+    def prepared(name: str, each: ClipSet) -> ClipSet:
         with progress(f"cache {name}", total=len(each.examples)) as advance:
             run_prepare(
-                each, out=folder, form="uint8", frames=recipe.frames, num_workers=num_workers, on_clips=advance
+                each, out=cache / name, form="uint8", frames=recipe.frames, num_workers=num_workers, on_clips=advance
             )  # fmt: skip
-        sets.append(open_prepared(folder, frames=recipe.frames))
-    assert sets[0] is not None
-    return sets[0], sets[1]
+        return open_prepared(cache / name, frames=recipe.frames)
+
+    return prepared("train", clips), None if val is None else prepared("val", val)

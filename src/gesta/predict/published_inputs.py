@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from gesta.train.clips import ClipFrames
 from gesta.train.clips.recipe import ClipTest
 
-_IMAGENET = {"mean_rgb": (0.485, 0.456, 0.406), "std_rgb": (0.229, 0.224, 0.225)}
-_KINETICS = {"mean_rgb": (0.43216, 0.394666, 0.37645), "std_rgb": (0.22803, 0.22145, 0.216989)}
-_GREY = {"mean_rgb": (0.45, 0.45, 0.45), "std_rgb": (0.225, 0.225, 0.225)}
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_KINETICS = ((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989))
+_GREY = ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225))
 """Means and deviations of ImageNet, of Kinetics-400, and round ones. Source: torchvision 0.28, the `transforms`."""
 
 Input = tuple[ClipFrames, ClipTest]
@@ -28,33 +28,57 @@ def _i3d(modality: str = "rgb") -> Input:
 
 
 def _resnet_3d() -> Input:
-    frames = ClipFrames(num_frames=16, rate=15.0, side="short", side_px=128, crop_px=112, **_KINETICS)
+    frames = ClipFrames(
+        num_frames=16, rate=15.0, side="short", side_px=128, crop_px=112, mean_rgb=_KINETICS[0], std_rgb=_KINETICS[1]
+    )
     return frames, ClipTest(num_segments=5)
 
 
 def _mvit() -> Input:
-    frames = ClipFrames(num_frames=16, rate=7.5, side="short", side_px=256, crop_px=224, **_GREY)
+    frames = ClipFrames(
+        num_frames=16, rate=7.5, side="short", side_px=256, crop_px=224, mean_rgb=_GREY[0], std_rgb=_GREY[1]
+    )
     return frames, ClipTest(num_segments=5)
 
 
 def _swin3d() -> Input:
-    frames = ClipFrames(num_frames=32, rate=15.0, side="short", side_px=256, crop_px=224, **_IMAGENET)
+    frames = ClipFrames(
+        num_frames=32, rate=15.0, side="short", side_px=256, crop_px=224, mean_rgb=_IMAGENET[0], std_rgb=_IMAGENET[1]
+    )
     return frames, ClipTest(num_segments=12)
 
 
 def _s3d() -> Input:
-    frames = ClipFrames(num_frames=128, rate=15.0, side="short", side_px=256, crop_px=224, **_KINETICS)
+    frames = ClipFrames(
+        num_frames=128, rate=15.0, side="short", side_px=256, crop_px=224, mean_rgb=_KINETICS[0], std_rgb=_KINETICS[1]
+    )
     return frames, ClipTest(num_segments=1)
 
 
 def _videomae() -> Input:
-    frames = ClipFrames(num_frames=16, rate=30.0, stride=4, side="short", side_px=224, crop_px=224, **_IMAGENET)
+    frames = ClipFrames(
+        num_frames=16,
+        rate=30.0,
+        stride=4,
+        side="short",
+        side_px=224,
+        crop_px=224,
+        mean_rgb=_IMAGENET[0],
+        std_rgb=_IMAGENET[1],
+    )
     return frames, ClipTest(num_segments=5, crops=3)
 
 
 def _timesformer(*, num_frames: int, stride: int, crop_px: int) -> Input:
     frames = ClipFrames(
-        num_frames=num_frames, rate=30.0, stride=stride, side="short", side_px=crop_px, crop_px=crop_px, **_GREY
+        num_frames=num_frames,
+        rate=30.0,
+        stride=stride,
+        side="short",
+        side_px=crop_px,
+        crop_px=crop_px,
+        mean_rgb=_GREY[0],
+        std_rgb=_GREY[1],
     )
     return frames, ClipTest(num_segments=1, crops=3)
 
@@ -65,7 +89,16 @@ def _vivit() -> Input:
 
 
 def _vjepa2() -> Input:
-    frames = ClipFrames(num_frames=16, rate=30.0, stride=4, side="short", side_px=292, crop_px=256, **_IMAGENET)
+    frames = ClipFrames(
+        num_frames=16,
+        rate=30.0,
+        stride=4,
+        side="short",
+        side_px=292,
+        crop_px=256,
+        mean_rgb=_IMAGENET[0],
+        std_rgb=_IMAGENET[1],
+    )
     return frames, ClipTest(num_segments=2, crops=3)
 
 
