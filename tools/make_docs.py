@@ -16,6 +16,7 @@ import click
 from gesta.cli.main import LINE, OTHERS, main
 from gesta.formats import FORMATS
 from gesta.tables import TABLES
+from gesta.train.clips.paper_rows import recipe_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
@@ -178,6 +179,7 @@ def pages() -> dict[Path, str]:
         formats: with_section(formats.read_text(), tables_section()),
         DOCS / "annotation-formats.md": annotation_formats_page(),
         DOCS / "results.md": results_page(),
+        DOCS / "recipes.md": recipe_page(),
     }
 
 

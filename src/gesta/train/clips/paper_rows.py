@@ -106,7 +106,7 @@ def recipe_page() -> str:
     """`docs/recipes.md`: every row of the papers' tables with its recipe, the recipes' commands, costs and numbers."""
     parts = [
         "# Recipes of clip models\n",
-        "Made by `gesta.train.clips.paper_rows.recipe_page`; a test keeps it so. Each recipe is a function in",
+        "Made from the program by `make docs`; a test keeps it so. Each recipe is a function in",
         "`gesta.train.clips` whose docstring says where every setting is from.\n",
         f"Hours are arithmetic: the operations of all steps on one {CARD} at {EXPECTED_MFU_FRAC:.0%} of its peak in",
         "bfloat16, with clips prepared beforehand (`gesta prepare`); `gesta train --dry-run` computes them for your",

@@ -111,10 +111,7 @@ def test_names_of_clip_recipes_are_none_of_the_key_frame_recipes():
 
 
 def test_the_page_of_recipes_is_current():
-    assert (DOCS / "recipes.md").read_text() == recipe_page(), (
-        "run: python -c 'from gesta.train.clips.paper_rows import recipe_page; print(recipe_page(), end=str())' "
-        "> docs/recipes.md"
-    )
+    assert (DOCS / "recipes.md").read_text() == recipe_page(), "run: make docs"
 
 
 def test_a_typo_guesses():
