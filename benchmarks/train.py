@@ -24,6 +24,7 @@ import argparse
 import dataclasses
 import datetime
 import importlib.metadata
+import math
 import os
 import platform
 import re
@@ -228,6 +229,8 @@ def with_floors(row: dict[str, Any], net: Net, *, rates: Rates, device_name: str
 
 
 def _rounded(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no such number
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 

@@ -264,3 +264,13 @@ def test_a_network_is_fed_in_three_ways(tmp_path: Path, monkeypatch: pytest.Monk
     assert [row["files"].split()[-1] for row in rows] == ["uint8", "short-gop", "are"]
     assert all(row["clips_per_s"] > 0 and 0 < row["data_wait_frac"] <= 1 for row in rows)
     assert all(row["batches_alone_clips_per_s"] > 0 and row["mfu_frac"] > 0 for row in rows[:2])
+
+
+def test_what_is_no_number_is_written_as_a_word() -> None:
+    assert [benchmark._rounded(value) for value in (math.inf, math.nan, 1.23456, 7, "a")] == [
+        "inf",
+        "nan",
+        1.235,
+        7,
+        "a",
+    ]
