@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -165,12 +164,10 @@ def answer(server: RunningServer, worker_id: str, choose: Callable[[int], tuple[
 
 def busy(server: RunningServer) -> int:
     """Answers given: gardening is accepted, waving is divided, what is hostile is rejected, with suggestions."""
-    rng, num = random.Random(3), 0
-    for worker in ("ann", "bob", "cat"):
-        num += answer(server, worker, lambda k: {
-            1: ("yes", None), 2: (rng.choice(["yes", "no"]), None),
-            3: ("no", {"suggestion": f"trimming {HOSTILE}"}),
-        }[k])  # fmt: skip
+    num = 0
+    for worker, waving in (("ann", "yes"), ("bob", "no"), ("cat", "yes")):
+        said = {1: ("yes", None), 2: (waving, None), 3: ("no", {"suggestion": f"trimming {HOSTILE}"})}
+        num += answer(server, worker, said.__getitem__)
     return num
 
 

@@ -33,7 +33,7 @@ def number(text: str) -> int:
 
 
 def test_every_model_has_a_row_or_a_sentence() -> None:
-    assert {*ROWS, "two_stream", "roi_r3d_tiny"} == set(MODELS)
+    assert {*ROWS, "two_stream", "roi_r3d_tiny"} == set(MODELS) - {"tiny"}, "tiny is one of the tests' own"
     assert len(OURS) >= 8
     assert "`two_stream` holds" in PAGE
     assert "`roi_r3d_tiny`" in PAGE

@@ -80,7 +80,8 @@ def windows_of(
     windows = []
     for low_us, high_us in zip(starts, ends, strict=True):
         middle = ((low_us + high_us) // 2 - start_us) * rate / US_PER_S
-        first = min(last, max(0, round(middle - span / 2)))
+        # Half a frame counts up everywhere: Python's `round` would take the even neighbour, now earlier, now later.
+        first = min(last, max(0, int((2 * middle - span + 1) // 2)))
         seen_us = start_us + round(first * US_PER_S / rate)
         windows.append(
             VideoWindow(
