@@ -177,11 +177,16 @@ def test_a_peak_of_a_known_card_is_its_data_sheets(monkeypatch):
     assert peak == Peak(flops_per_s=989e12, how="data sheet of NVIDIA H200, bfloat16")
 
 
-def test_a_peak_of_a_processor_is_measured():
-    ticks = iter(range(100))
-    peak = peak_of("cpu", precision="float32", clock=lambda: float(next(ticks)))
-    assert peak.flops_per_s == 2 * 512**3
-    assert peak.how.startswith("measured: product of 512 x 512 matrices in float32 on CPU")
+@pytest.mark.parametrize(
+    ("ticks", "flops_per_s"),
+    [((0.0, 1.0, 2.0, 12.0), 2 * 512**3), ((0.0, 10.0, 12.0, 13.0), 2 * 9 * 4 * 28**2 * 128**2)],
+    ids=["the product is faster", "the convolution is faster"],
+)
+def test_a_peak_of_a_processor_is_that_of_the_faster_kernel(ticks, flops_per_s):
+    clock = iter(ticks)
+    peak = peak_of("cpu", precision="float32", clock=lambda: next(clock))
+    assert peak.flops_per_s == flops_per_s
+    assert peak.how.startswith("measured: the faster of a matrix product and a convolution in float32 on CPU")
 
 
 def test_a_reading_is_clips_a_second_wait_and_share_of_the_peak():
