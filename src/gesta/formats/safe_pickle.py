@@ -26,6 +26,7 @@ from __future__ import annotations
 import codecs
 import re
 import struct
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -222,7 +223,10 @@ def _quoted(machine: _Machine) -> str:
     line = _line(machine).strip()
     if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
         raise ValueError("a text without its quotes")
-    return codecs.escape_decode(line[1:-1])[0].decode("latin-1")
+    with warnings.catch_warnings():
+        # An unknown escape is kept as it stands, with a warning, which is nothing to whoever reads a file.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return codecs.escape_decode(line[1:-1])[0].decode("latin-1")
 
 
 def _whole_number(machine: _Machine) -> int | bool:

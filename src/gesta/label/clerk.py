@@ -119,10 +119,12 @@ class Clerk:
             self._task_ids = [drawn[place : place + 32] for place in range(0, len(drawn), 32)]
         return self._task_ids.pop()
 
-    def renew(self, writes: Writes, tasks: Iterable[LiveTask]) -> None:
+    def renew(self, writes: Writes, tasks: Iterable[LiveTask], *, now_us: int) -> None:
         """Write down the leases that were made longer when their task was fetched."""
         for task in tasks:
             if task.task_id in self.book.tasks:
+                # The clock may have been ahead when it was fetched, and nothing else asked while it was.
+                task.expires_at_us = min(task.expires_at_us, now_us + self.rules.lease_us)
                 writes.renew_task(task.task_id, task.expires_at_us)
 
     def take_back(self, writes: Writes, *, now_us: int) -> None:

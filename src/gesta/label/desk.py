@@ -283,7 +283,7 @@ class Desk:
             if not batch[0].is_alone:
                 # What stands alone may be undone, and the book with it cannot: leases are seen to beside others.
                 renewals, self._renewals = self._renewals, []
-                clerk.renew(writes, renewals)
+                clerk.renew(writes, renewals, now_us=now_us)
                 clerk.take_back(writes, now_us=now_us)
             for request in batch:
                 try:

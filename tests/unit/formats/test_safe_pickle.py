@@ -282,3 +282,7 @@ def test_the_real_files(shared: Path) -> None:
         assert list(read) == list(wanted)
         for key in wanted:
             np.testing.assert_array_equal(read[key], wanted[key])
+
+
+def test_an_escape_that_python_does_not_know_is_kept_as_it_stands() -> None:
+    assert loads(rb"S'a\qb'" + b"\n.") == r"a\qb"

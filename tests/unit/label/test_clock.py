@@ -101,6 +101,19 @@ def test_a_lease_given_before_a_jump_ends_and_the_work_is_finished(
         check(desk)
 
 
+def test_a_lease_renewed_while_the_clock_was_a_day_ahead_ends_within_its_time(
+    work_folder: WorkFolder, database_url: str
+) -> None:
+    with trial(work_folder(num_clips=6), database_url) as desk:
+        desk.now_us = START_US
+        desk.ask("ann")
+        desk.now_us += DAY_US
+        desk.ask("ann")  # answered from memory: nothing is written, and no other request saw that day
+        desk.now_us -= DAY_US
+        heal(desk)
+        check(desk)
+
+
 def test_a_lease_given_while_the_clock_was_a_day_ahead_ends_within_its_time(
     work_folder: WorkFolder, database_url: str, tmp_path: Path
 ) -> None:
