@@ -28,7 +28,7 @@ def _tables() -> npt.NDArray[np.uint32]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _advance(data, tables, crc):  # type: ignore[no-untyped-def]
+def _advance(data: npt.NDArray[np.uint8], tables: npt.NDArray[np.uint32], crc: np.uint32) -> np.uint32:
     whole = len(data) // 8 * 8
     for i in range(0, whole, 8):
         low = crc ^ (
