@@ -283,6 +283,13 @@ def test_undo_across_tasks_changes_the_answer_and_a_stale_one_says_so(page: sync
         assert [row[1:3] for row in cast(server)] == [(0, "no")] * 3 + [(1, "unsure"), (2, "broken")]
 
 
+# Every element of the answer page, without the two classes that come and go with the moment: a clip that still loads,
+# a button just pressed.
+LOOKS = """[...document.querySelectorAll('#screen-ask *:not(video)')].map((e) =>
+    `${e.tagName} ${e.id} ${[...e.classList].filter((name) => !['is-waiting', 'struck'].includes(name)).join(' ')}`
+).join()"""
+
+
 def test_gold_looks_like_everything_else_and_low_accuracy_is_told(page: sync_api.Page, work: Path) -> None:
     put(work, "gold", [Gold(item_id="clip:c0:1", answer="no")])
     with serving(work, items_per_task={**Rules().items_per_task, "clip": 3}, gold_per_task=1) as server:
@@ -291,8 +298,7 @@ def test_gold_looks_like_everything_else_and_low_accuracy_is_told(page: sync_api
         pages = []
         num_items = int(page.inner_text("#count").split()[-1])
         for _ in range(num_items):
-            elements = "[...document.querySelectorAll('#screen-ask *:not(video)')]"
-            pages.append(page.evaluate(f"{elements}.map((e) => `${{e.tagName}} ${{e.id}} ${{e.className}}`).join()"))
+            pages.append(page.evaluate(LOOKS))
             press(page, "y", "y")
         wait_for(page, "review")
         assert len(set(pages)) == 1
