@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gesta.detect import FrameBoxes, choose_key_frame, clean_boxes, link_tracks, suppress
+from gesta.detect import FrameBoxes, Tracker, choose_key_frame, clean_boxes, link_tracks, suppress
 from gesta.schema import box_iou
 
 corner = st.integers(0, 18)
@@ -146,3 +146,22 @@ def test_a_clip_too_short_for_the_rule_takes_the_frame_nearest_its_middle(tenths
     chosen = choose_key_frame(times_us, np.ones(len(times_us)), start_us=0, end_us=end_us)
     far = np.abs(times_us - end_us / 2)
     assert far[chosen] == far.min()
+
+
+@given(clips)
+def test_boxes_told_early_are_those_of_the_whole_clip_and_little_is_remembered(clip):
+    tracker = Tracker(max_gap_us=400_000)
+    told = []
+    for frame in frames_of(clip):
+        now = tracker.add(frame)
+        assert all(each.time_us <= frame.time_us for each in now)
+        assert [each.time_us == frame.time_us for each in now] == [not each.is_interpolated for each in now]
+        assert len(tracker._times_us) <= 3
+        assert all(len(track.boxes) <= 2 for track in tracker._open)
+        told += now
+    # A clip cut short tells the same until there: nothing waits for what comes.
+    for num_frames in range(len(clip)):
+        assert set(link_tracks(frames_of(clip[:num_frames]), max_gap_us=400_000)) <= set(told)
+    assert sorted(told, key=lambda each: (each.person_id, each.time_us)) == link_tracks(
+        frames_of(clip), max_gap_us=400_000
+    )

@@ -6,10 +6,10 @@ from gesta.detect.interface import Detector, Found, Frames
 from gesta.detect.key_frames import choose_key_frame
 from gesta.detect.search import search_clip
 from gesta.detect.stage import plan_detect, run_detect
-from gesta.detect.tracks import FrameBoxes, TrackedBox, link_tracks
+from gesta.detect.tracks import FrameBoxes, TrackedBox, Tracker, link_tracks
 
 __all__ = [
-    "DETECTORS", "HABITS", "NMS_IOU", "Detector", "Found", "FrameBoxes", "Frames", "TrackedBox", "build_detector",
-    "choose_key_frame", "clean_boxes", "find_people", "link_tracks", "plan_detect", "run_detect", "search_clip",
-    "suppress",
+    "DETECTORS", "HABITS", "NMS_IOU", "Detector", "Found", "FrameBoxes", "Frames", "TrackedBox", "Tracker",
+    "build_detector", "choose_key_frame", "clean_boxes", "find_people", "link_tracks", "plan_detect", "run_detect",
+    "search_clip", "suppress",
 ]  # fmt: skip

@@ -5,7 +5,8 @@ Shapes: K boxes of one frame; 4 = x1 y1 x2 y2 as fractions of the frame.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,17 +50,16 @@ class TrackedBox:
 
 @dataclass(slots=True)
 class _Track:
-    # Places in the list of frames, their times, and the boxes and scores there.
-    places: list[int] = field(default_factory=list)
+    # The last two boxes and their times: all that linking needs, however long the track is.
+    person_id: int
     times_us: list[int] = field(default_factory=list)
     boxes: list[npt.NDArray[np.float64]] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
+    score: float = 0.0
 
-    def add(self, place: int, time_us: int, box: npt.NDArray[np.float64], score: float) -> None:
-        self.places.append(place)
-        self.times_us.append(time_us)
-        self.boxes.append(box)
-        self.scores.append(score)
+    def add(self, time_us: int, box: npt.NDArray[np.float64], score: float) -> None:
+        self.times_us = [*self.times_us[-1:], time_us]
+        self.boxes = [*self.boxes[-1:], box]
+        self.score = score
 
     def expected_at(self, time_us: int) -> npt.NDArray[np.float64]:
         """The last box, [4], moved on as its middle moved between the last two."""
@@ -69,6 +69,68 @@ class _Track:
         middle_2 = (moved_4[:2] + moved_4[2:]) / 2
         share = (time_us - self.times_us[-1]) / (self.times_us[-1] - self.times_us[-2])
         return self.boxes[-1] + share * np.tile(middle_2, 2)
+
+
+@dataclass(slots=True)
+class Tracker:
+    """Boxes linked frame by frame, as they come: what `link_tracks` says, told as early as it can be known.
+
+    It remembers the tracks that are open and the times of the frames within `max_gap_us`, and nothing older.
+
+    >>> tracker = Tracker()
+    >>> box = np.array([[0.1, 0.1, 0.3, 0.5]])
+    >>> [
+    ...     [(each.person_id, each.time_us, each.is_interpolated) for each in tracker.add(FrameBoxes(time_us, *found))]
+    ...     for time_us, found in [
+    ...         (0, (box, np.ones(1))),
+    ...         (200_000, (np.zeros((0, 4)), np.zeros(0))),
+    ...         (400_000, (box, np.ones(1))),
+    ...     ]
+    ... ]
+    [[(0, 0, False)], [], [(0, 200000, True), (0, 400000, False)]]
+    """
+
+    min_iou: float = MIN_LINK_IOU
+    max_gap_us: int = MAX_GAP_US
+    _open: list[_Track] = field(default_factory=list)
+    _num_tracks: int = 0
+    _times_us: deque[int] = field(default_factory=deque)
+
+    def add(self, frame: FrameBoxes) -> list[TrackedBox]:
+        """The boxes that the frame adds to tracks: one for each of its boxes, and those of the gaps that these close.
+
+        Raises:
+            ValueError: the frame does not come after the one before it.
+        """
+        if self._times_us and frame.time_us <= self._times_us[-1]:
+            raise ValueError(f"frame at {frame.time_us} us comes after {self._times_us[-1]} us")
+        self._open = [track for track in self._open if frame.time_us - track.times_us[-1] <= self.max_gap_us]
+        order = best_first(frame.boxes_K4, frame.scores_K)
+        boxes, scores = frame.boxes_K4[order], frame.scores_K[order]
+        taken = _join(self._open, boxes, frame.time_us, min_iou=self.min_iou)
+        added: list[TrackedBox] = []
+        for index, box in enumerate(boxes):
+            track, score = taken.get(index), float(scores[index])
+            if track is None:
+                track = _Track(self._num_tracks)
+                self._num_tracks += 1
+                self._open.append(track)
+            else:
+                added += _between(track, self._times_us, time_us=frame.time_us, box=box, score=score)
+            track.add(frame.time_us, box, score)
+            added.append(
+                TrackedBox(
+                    person_id=track.person_id,
+                    time_us=frame.time_us,
+                    box=_corners(box),
+                    score=score,
+                    is_interpolated=False,
+                )
+            )
+        self._times_us.append(frame.time_us)
+        while self._times_us[0] < frame.time_us - self.max_gap_us:
+            self._times_us.popleft()
+        return added
 
 
 def link_tracks(
@@ -90,21 +152,9 @@ def link_tracks(
     Source: Bochinski et al., High-Speed Tracking-by-Detection Without Using Image Information (2017), section 3, and
         `BUFFER`; the gap, the expectation and the numbering are ours.
     """
-    tracks: list[_Track] = []
-    for place, frame in enumerate(frames):
-        if place and frame.time_us <= frames[place - 1].time_us:
-            raise ValueError(f"frame at {frame.time_us} us comes after {frames[place - 1].time_us} us")
-        open_tracks = [t for t in tracks if frame.time_us - t.times_us[-1] <= max_gap_us]
-        order = best_first(frame.boxes_K4, frame.scores_K)
-        boxes, scores = frame.boxes_K4[order], frame.scores_K[order]
-        taken = _join(open_tracks, boxes, frame.time_us, min_iou=min_iou)
-        for index, box in enumerate(boxes):
-            track = taken.get(index)
-            if track is None:
-                track = _Track()
-                tracks.append(track)
-            track.add(place, frame.time_us, box, float(scores[index]))
-    return [box for number, track in enumerate(tracks) for box in _filled(number, track, frames)]
+    tracker = Tracker(min_iou=min_iou, max_gap_us=max_gap_us)
+    found = [box for frame in frames for box in tracker.add(frame)]
+    return sorted(found, key=lambda box: (box.person_id, box.time_us))
 
 
 def _join(
@@ -134,37 +184,21 @@ def _widened(boxes_K4: npt.NDArray[np.float64], buffer: float) -> npt.NDArray[np
     return np.concatenate([boxes_K4[:, :2] - margin_K2, boxes_K4[:, 2:] + margin_K2], axis=1)
 
 
-def _filled(person_id: int, track: _Track, frames: Sequence[FrameBoxes]) -> list[TrackedBox]:
-    found: list[TrackedBox] = []
-    for step, place in enumerate(track.places):
-        if step:
-            found += _between(person_id, track, step, frames)
-        found.append(
-            TrackedBox(
-                person_id=person_id,
-                time_us=frames[place].time_us,
-                box=_corners(track.boxes[step]),
-                score=track.scores[step],
-                is_interpolated=False,
-            )
-        )
-    return found
-
-
-def _between(person_id: int, track: _Track, step: int, frames: Sequence[FrameBoxes]) -> list[TrackedBox]:
-    """The boxes of the frames between the track's box number `step` and the one before it."""
-    first, last = track.places[step - 1], track.places[step]
-    start_us, end_us = frames[first].time_us, frames[last].time_us
-    change_4 = track.boxes[step] - track.boxes[step - 1]
+def _between(
+    track: _Track, times_us: Iterable[int], *, time_us: int, box: npt.NDArray[np.float64], score: float
+) -> list[TrackedBox]:
+    """The boxes of the frames between the track's last box and its next one."""
+    start_us, start_4 = track.times_us[-1], track.boxes[-1]
     return [
         TrackedBox(
-            person_id=person_id,
-            time_us=frame.time_us,
-            box=_corners(track.boxes[step - 1] + (frame.time_us - start_us) / (end_us - start_us) * change_4),
-            score=round((track.scores[step - 1] + track.scores[step]) / 2, DECIMALS),
+            person_id=track.person_id,
+            time_us=between_us,
+            box=_corners(start_4 + (between_us - start_us) / (time_us - start_us) * (box - start_4)),
+            score=round((track.score + score) / 2, DECIMALS),
             is_interpolated=True,
         )
-        for frame in frames[first + 1 : last]
+        for between_us in times_us
+        if between_us > start_us
     ]
 
 

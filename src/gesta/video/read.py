@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import av
 import numpy as np
@@ -24,6 +24,8 @@ from gesta.schema import US_PER_S, BadInput, BadVideo, format_seconds
 from gesta.video.container import opened
 from gesta.video.pixels import Frame, rgb_converter, scaled_size
 from gesta.video.probe import PacketIndex, index_packets
+
+Pictured = TypeVar("Pictured")
 
 _STEPS_BACK = (0, 1, 2, 4)
 """Sync frames to go back when a seek landed too late or gave no such frame; then the start. Source: ours."""
@@ -131,12 +133,23 @@ def decode_frames(
     Raises:
         BadVideo: a frame cannot be decoded (reason "decode"); those before it have been given by then.
     """
+    yield from decode_as(path, index, numbers, convert=rgb_converter(rotation_deg=index.rotation_deg, size=size))
+
+
+def decode_as(
+    path: Path, index: PacketIndex, numbers: npt.NDArray[np.int64], *, convert: Callable[[Any], Pictured]
+) -> Iterator[tuple[int, Pictured]]:
+    """Each frame of `numbers` (int64 [N], ascending, no repeats) with what `convert` makes of the decoder's frame.
+
+    Raises:
+        BadVideo: as `decode_frames`.
+    """
     run = _Run(
         path=path,
         index=index,
         syncs=np.flatnonzero(index.is_sync),
         todo=deque(int(number) for number in numbers),
-        convert=rgb_converter(rotation_deg=index.rotation_deg, size=size),
+        convert=convert,
     )
     with opened(path) as (container, stream):
         while run.todo:
@@ -158,14 +171,14 @@ def decode_frames(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Run:
+class _Run(Generic[Pictured]):
     """What is to be read of one file; `todo` shrinks from the left as frames are given."""
 
     path: Path
     index: PacketIndex
     syncs: npt.NDArray[np.int64]
     todo: deque[int]
-    convert: Callable[[Any], Frame]
+    convert: Callable[[Any], Pictured]
 
     def entry(self, number: int, *, step: int) -> int | None:
         """The sync frame to begin at, `step` before the last one that serves; None = there is none so far back."""
@@ -198,7 +211,9 @@ def _packets_from(container: Any, stream: Any, index: PacketIndex, entry: int) -
             return
 
 
-def _pictures(run: _Run, stream: Any, packets: Iterator[Any], *, low_pts: int) -> Iterator[tuple[int, Frame]]:
+def _pictures(
+    run: _Run[Pictured], stream: Any, packets: Iterator[Any], *, low_pts: int
+) -> Iterator[tuple[int, Pictured]]:
     """Wanted frames, taken off `run.todo`, until one is missed or is better reached by a seek.
 
     Raises:
