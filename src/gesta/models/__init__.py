@@ -14,6 +14,7 @@ from gesta.models.i3d import END_POINTS, I3d, I3dTrunk, i3d, i3d_flow, i3d_small
 from gesta.models.roi_r3d import RoiR3d, roi_r3d_tiny
 from gesta.models.torchvision_video import TORCHVISION_VIDEO, torchvision_video
 from gesta.models.transformers_video import TRANSFORMERS_VIDEO, TransformersVideo, transformers_video
+from gesta.models.trunks import TRUNK_CLASSIFIERS, TRUNKS, Trunk, TrunkSpec, build_trunk, trunk_classifier
 from gesta.models.two_stream import Stream, TwoStream, two_stream, two_stream_flow, two_stream_rgb
 from gesta.schema import UnknownName
 
@@ -28,6 +29,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "two_stream": two_stream,
     "two_stream_flow": two_stream_flow,
     "two_stream_rgb": two_stream_rgb,
+    **TRUNK_CLASSIFIERS,
     **TORCHVISION_VIDEO,
     **TRANSFORMERS_VIDEO,
 }
@@ -69,6 +71,8 @@ __all__ = [
     "MODELS",
     "TORCHVISION_VIDEO",
     "TRANSFORMERS_VIDEO",
+    "TRUNKS",
+    "TRUNK_CLASSIFIERS",
     "C3dBn",
     "ConvLstm",
     "FrameNet",
@@ -78,9 +82,12 @@ __all__ = [
     "SeededDropout",
     "Stream",
     "TransformersVideo",
+    "Trunk",
+    "TrunkSpec",
     "TwoStream",
     "build_clip_model",
     "build_model",
+    "build_trunk",
     "c3d_bn",
     "conv_lstm",
     "frame_r18_small",
@@ -90,6 +97,7 @@ __all__ = [
     "roi_r3d_tiny",
     "torchvision_video",
     "transformers_video",
+    "trunk_classifier",
     "two_stream",
     "two_stream_flow",
     "two_stream_rgb",
