@@ -20,6 +20,7 @@ from gesta.schema import UnknownName
 _COLUMNS: dict[str, pl.DataType] = {
     "rank": pl.Int64(), "year": pl.Int64(), "npmi": pl.Float64(), "value": pl.Float64(), "percent": pl.Float64(),
     "percent_accepted": pl.Float64(), "percent_published": pl.Float64(), "percent_retained": pl.Int64(),
+    "map_percent": pl.Float64(),
     "top_1_percent": pl.Float64(), "top_5_percent": pl.Float64(), "mean_clips_per_class": pl.Int64(),
     "min_clips_per_class": pl.Int64(), "max_clips_per_class": pl.Int64(),
 }  # fmt: skip
