@@ -1,14 +1,10 @@
 """Checkpoints: a model that says of itself what it knows, what it wants to see and where it comes from.
 
-A file holds tensors and plain values only, so that `torch.load(weights_only=True)` opens it: a checkpoint from a
-stranger runs no code.
+The layout of the file is `gesta.train.checkpoint_files`'.
 """
 
 from __future__ import annotations
 
-import json
-import pickle
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +17,13 @@ from torch import Tensor, nn
 import gesta
 from gesta.models import build_model
 from gesta.schema import BadInput
-from gesta.tables import whole_file
+from gesta.train.checkpoint_files import Kind, Stored, read_stored, write_stored
 from gesta.train.recipes import Recipe, recipe_of
 
 FORMAT = "gesta-roi-1"
 """Written into every checkpoint; another text means another kind of file."""
+
+ROI_KIND = Kind(format=FORMAT, what="gesta", mend="Name the model.pt that `gesta train` wrote")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,25 +54,17 @@ def versions() -> dict[str, str]:
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> Path:
     """The path written, whole or not at all."""
-    value = {
-        "format": FORMAT,
-        "about": json.dumps(
-            {
-                "class_ids": checkpoint.class_ids,
-                "class_names": checkpoint.class_names,
-                "recipe": checkpoint.recipe.as_json(),
-                "release_sha256": checkpoint.release_sha256,
-                "fingerprint": checkpoint.fingerprint,
-                "versions": dict(checkpoint.versions),
-            },
-            sort_keys=True,
-        ),
-        "weights": {name: value.detach().cpu().contiguous() for name, value in checkpoint.weights.items()},
-        "progress": dict(checkpoint.progress),
+    about = {
+        "class_ids": checkpoint.class_ids,
+        "class_names": checkpoint.class_names,
+        "recipe": checkpoint.recipe.as_json(),
+        "release_sha256": checkpoint.release_sha256,
+        "fingerprint": checkpoint.fingerprint,
+        "versions": dict(checkpoint.versions),
     }
-    with whole_file(path) as temporary:
-        torch.save(value, temporary)
-    return path
+    return write_stored(
+        path, Stored(about=about, weights=checkpoint.weights, progress=checkpoint.progress), kind=ROI_KIND
+    )
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -83,26 +73,17 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         BadInput: there is no such file, or it is no checkpoint of this kind.
     """
-    mend = "Name the model.pt that `gesta train` wrote"
-    if not path.is_file():
-        raise BadInput("there is no such checkpoint", where=path, mend=mend)
-    try:
-        value = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
-        raise BadInput(f"this is no checkpoint ({type(error).__name__})", where=path, mend=mend) from error
-    if not isinstance(value, dict) or value.get("format") != FORMAT:
-        found = value.get("format") if isinstance(value, dict) else type(value).__name__
-        raise BadInput(f"this is no checkpoint of gesta: format {found!r}, want {FORMAT!r}", where=path, mend=mend)
-    about = json.loads(value["about"])
+    stored = read_stored(path, kind=ROI_KIND)
+    about = stored.about
     return Checkpoint(
-        weights=value["weights"],
+        weights=stored.weights,
         class_ids=tuple(about["class_ids"]),
         class_names=tuple(about["class_names"]),
         recipe=recipe_of(about["recipe"], where=str(path)),
         release_sha256=about["release_sha256"],
         fingerprint=about["fingerprint"],
         versions=about["versions"],
-        progress=value["progress"],
+        progress=stored.progress,
     )
 
 

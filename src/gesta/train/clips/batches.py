@@ -387,7 +387,7 @@ def to_model(batch: ClipBatch, *, frames: ClipFrames, device: str) -> Tensor:
             clip_BTHWC = clip_BTHWC * signs_B2.to(device, non_blocking=True)[:, None, None, None, :]
     else:
         if batch.colors_B3 is not None:
-            clip_BTHWC = _colored(clip_BTHWC, batch.colors_B3.to(device, non_blocking=True))
+            clip_BTHWC = change_colors(clip_BTHWC, batch.colors_B3.to(device, non_blocking=True))
         mean = torch.tensor(frames.mean_rgb, device=device) * 255
         std = torch.tensor(frames.std_rgb, device=device) * 255
         clip_BTHWC = (clip_BTHWC - mean) / std
@@ -419,8 +419,14 @@ _GREY = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey. Source: ITU-R BT.601, 2.5.1."""
 
 
-def _colored(clip_BTHWC: Tensor, factors_B3: Tensor) -> Tensor:
-    """Brightness, then contrast (about the clip's mean grey), then saturation; 0 to 255. Source: torchvision 0.28."""
+def change_colors(clip_BTHWC: Tensor, factors_B3: Tensor) -> Tensor:
+    """Other brightness, then contrast (about the clip's mean grey), then saturation, float32 [B, T, H, W, 3].
+
+    Args:
+        clip_BTHWC: float32 [B, T, H, W, 3], 0 to 255.
+        factors_B3: float32 [B, 3]; 1 changes nothing.
+    Source: torchvision 0.28, `ColorJitter`.
+    """
     brightness, contrast, saturation = factors_B3.T[:, :, None, None, None, None]
     grey = torch.tensor(_GREY, device=clip_BTHWC.device)
     clip_BTHWC = (clip_BTHWC * brightness).clamp(0, 255)

@@ -1,29 +1,28 @@
 """Checkpoints of clip models: a model that says of itself what it knows, what it wants to see and where it comes from.
 
-A file holds tensors and plain values only, so that `torch.load(weights_only=True)` opens it: a checkpoint from a
-stranger runs no code.
+The layout of the file is `gesta.train.checkpoint_files`'.
 """
 
 from __future__ import annotations
 
-import json
-import pickle
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from gesta.models import build_clip_model
 from gesta.schema import BadInput
-from gesta.tables import whole_file
+from gesta.train.checkpoint_files import Kind, Stored, is_stored, read_stored, write_stored
 from gesta.train.clips.recipe import ClipRecipe, clip_recipe_of
 
 FORMAT = "gesta-clip-1"
 """Written into every checkpoint; another text means another kind of file."""
+
+CLIP_KIND = Kind(
+    format=FORMAT, what="a clip model", mend="Name the model.pt that `gesta train` wrote with a clip recipe"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,24 +52,14 @@ def save_clip_checkpoint(path: Path, checkpoint: ClipCheckpoint) -> Path:
         "fingerprint": checkpoint.fingerprint,
         "versions": dict(checkpoint.versions),
     }
-    value = {
-        "format": FORMAT,
-        "about": json.dumps(about, sort_keys=True),
-        "weights": {name: value.detach().cpu().contiguous() for name, value in checkpoint.weights.items()},
-        "progress": dict(checkpoint.progress),
-    }
-    with whole_file(path) as temporary:
-        torch.save(value, temporary)
-    return path
+    return write_stored(
+        path, Stored(about=about, weights=checkpoint.weights, progress=checkpoint.progress), kind=CLIP_KIND
+    )
 
 
 def is_clip_checkpoint(path: Path) -> bool:
     """Whether the file is a checkpoint of this kind, whatever its recipe."""
-    try:
-        value = torch.load(path, map_location="meta", weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, KeyError, ValueError, OSError):
-        return False
-    return isinstance(value, dict) and value.get("format") == FORMAT
+    return is_stored(path, kind=CLIP_KIND)
 
 
 def load_clip_checkpoint(path: Path) -> ClipCheckpoint:
@@ -79,28 +68,17 @@ def load_clip_checkpoint(path: Path) -> ClipCheckpoint:
     Raises:
         BadInput: there is no such file, or it is no checkpoint of this kind.
     """
-    mend = "Name the model.pt that `gesta train` wrote with a clip recipe"
-    if not path.is_file():
-        raise BadInput("there is no such checkpoint", where=path, mend=mend)
-    try:
-        value = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
-        raise BadInput(f"this is no checkpoint ({type(error).__name__})", where=path, mend=mend) from error
-    if not isinstance(value, dict) or value.get("format") != FORMAT:
-        found = value.get("format") if isinstance(value, dict) else type(value).__name__
-        raise BadInput(
-            f"this is no checkpoint of a clip model: format {found!r}, want {FORMAT!r}", where=path, mend=mend
-        )
-    about = json.loads(value["about"])
+    stored = read_stored(path, kind=CLIP_KIND)
+    about = stored.about
     return ClipCheckpoint(
-        weights=value["weights"],
+        weights=stored.weights,
         class_ids=tuple(about["class_ids"]),
         class_names=tuple(about["class_names"]),
         recipe=clip_recipe_of(about["recipe"], where=str(path)),
         data_sha256=about["data_sha256"],
         fingerprint=about["fingerprint"],
         versions=about["versions"],
-        progress=value["progress"],
+        progress=stored.progress,
     )
 
 

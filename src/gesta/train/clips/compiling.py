@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from gesta.train.clips.gradients import counters_of, set_statistics, statistics_of
-from gesta.train.clips.recipe import ClipRecipe
-from gesta.train.clips.steps import Forward, autocast_of
+from gesta.train.clips.steps import autocast_of
+from gesta.train.clips.tasks import AnyRecipe, Forward, Task
 
 NUM_WARMUP, NUM_TIMED = 3, 5
 """Steps before and while timing. Source: ours; the first compiles and picks convolutions, two more settle caches."""
@@ -33,14 +33,25 @@ def compiled_forward(model: nn.Module) -> Forward:
     return lambda asked, clip_BCTHW: fast(clip_BCTHW) if asked is model else asked(clip_BCTHW)
 
 
+def random_clips(recipe: AnyRecipe, num_clips: int, device: str) -> tuple[Tensor]:
+    """Clips of noise [B, C, T, H, W] of the size that the recipe shows a model, on the device."""
+    frames = recipe.frames
+    return (
+        torch.randn(
+            num_clips, frames.num_channels, frames.num_frames, frames.crop_px, frames.crop_px, device=device
+        ).to(memory_format=torch.channels_last_3d),
+    )
+
+
 def choose_forward(
     model: nn.Module,
     *,
-    recipe: ClipRecipe,
+    recipe: AnyRecipe,
     num_clips: int,
     device: str,
     precision: str,
     clock: Callable[[], float] = time.perf_counter,
+    task: Task | None = None,
 ) -> tuple[bool, dict[str, float]]:
     """Whether to compile, and the seconds a step of both where they were timed; on the CPU "auto" is off.
 
@@ -51,11 +62,12 @@ def choose_forward(
         device: where it computes.
         precision: of the run.
         clock: seconds.
+        task: how the model is asked; None = as a model of clips.
     """
     if recipe.compile != "auto" or not device.startswith("cuda"):
         return recipe.compile == "on", {}
     seconds = time_both(
-        model, recipe=recipe, num_clips=num_clips, device=device, precision=precision, clock=clock
+        model, recipe=recipe, num_clips=num_clips, device=device, precision=precision, clock=clock, task=task
     )  # fmt: skip
     return seconds["plain_step_s"] > LEAST_GAIN * seconds["compiled_step_s"], seconds
 
@@ -63,12 +75,13 @@ def choose_forward(
 def time_both(
     model: nn.Module,
     *,
-    recipe: ClipRecipe,
+    recipe: AnyRecipe,
     num_clips: int,
     device: str,
     precision: str,
     clock: Callable[[], float],
     compiled: Forward | None = None,
+    task: Task | None = None,
 ) -> dict[str, float]:
     """Seconds a step, forward and backward, as `plain_step_s` and `compiled_step_s`; the model stays as it is.
 
@@ -80,14 +93,14 @@ def time_both(
         precision: of the run.
         clock: seconds.
         compiled: what counts as compiled; None = `torch.compile`.
+        task: how the model is asked; None = as a model of clips.
     """
-    frames = recipe.frames
-    clip_BCTHW = torch.randn(
-        num_clips, frames.num_channels, frames.num_frames, frames.crop_px, frames.crop_px, device=device
-    ).to(memory_format=torch.channels_last_3d)
+    inputs = (random_clips if task is None else task.inputs)(recipe, num_clips, device)
+    plain = as_it_is if task is None else task.plain
+    fast = compiled or (compiled_forward if task is None else task.compiled)(model)
     seconds = {}
-    for name, forward in (("plain", as_it_is), ("compiled", compiled or compiled_forward(model))):
-        took_s = _seconds_a_step(forward, model, clip_BCTHW, device=device, precision=precision, clock=clock)
+    for name, forward in (("plain", plain), ("compiled", fast)):
+        took_s = _seconds_a_step(forward, model, inputs, device=device, precision=precision, clock=clock)
         seconds[f"{name}_step_s"] = took_s
     return seconds
 
@@ -95,7 +108,7 @@ def time_both(
 def _seconds_a_step(
     forward: Forward,
     model: nn.Module,
-    clip_BCTHW: Tensor,
+    inputs: tuple[Tensor, ...],
     *,
     device: str,
     precision: str,
@@ -109,7 +122,9 @@ def _seconds_a_step(
             _finish(device)
             began = clock()
         with autocast_of(device, precision):
-            logits_BK = forward(model, clip_BCTHW)
+            answer = forward(model, *inputs)
+        # A model of persons answers for persons and for clips.
+        logits_BK = answer[0] if isinstance(answer, tuple) else answer
         logits_BK.float().logsumexp(dim=1).sum().backward()
         model.zero_grad(set_to_none=True)
     _finish(device)

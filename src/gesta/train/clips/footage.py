@@ -179,7 +179,7 @@ def cut(pictures_HWC: Uint8s, *, window: Window) -> Uint8s:
 
 def _open_images(example: ClipExample, *, frames: ClipFrames, fps: float) -> ImageFootage:
     paths = image_paths(example.path)
-    first = _read_image(paths[0])
+    first = read_image(paths[0])
     rate = Fraction(fps).limit_denominator(1001)
     start_us, end_us = stretch_of(example, low_us=0, high_us=round(len(paths) * US_PER_S / rate))
     return ImageFootage(
@@ -206,7 +206,12 @@ def image_paths(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(found, key=lambda path: (int((_NUMBERS.findall(path.stem) or ["0"])[-1]), path.name)))
 
 
-def _read_image(path: Path) -> Uint8s:
+def read_image(path: Path) -> Uint8s:
+    """The image's red, green and blue, uint8 [H, W, 3].
+
+    Raises:
+        BadVideo: it cannot be read.
+    """
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
         raise BadVideo("the image cannot be read", where=path, reason="decode")
@@ -235,7 +240,7 @@ class ImageFootage:
         # As in a video's index: an instant less than a microsecond before an image counts as that image's.
         images = (times_us + 1) * self.fps.numerator // (US_PER_S * self.fps.denominator)
         shown, place_T = np.unique(np.clip(images, 0, len(self.paths) - 1), return_inverse=True)
-        pictures = (self._scaled(_read_image(self.paths[number])) for number in shown)
+        pictures = (self._scaled(read_image(self.paths[number])) for number in shown)
         return _gathered(pictures, place_T, num=len(shown), window=window)
 
     def _scaled(self, picture_HWC: Uint8s) -> Uint8s:

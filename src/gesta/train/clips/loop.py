@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from gesta.tables import Json, StageSummary
 from gesta.train.batches import batch_numbers
 from gesta.train.clips.averaging import averaged_weights
 from gesta.train.clips.batches import ClipBatch, clip_batches
-from gesta.train.clips.checkpoints import ClipCheckpoint, save_clip_checkpoint
+from gesta.train.clips.clip_task import clip_task
 from gesta.train.clips.footage import ClipSource
 from gesta.train.clips.origin import origin_of
 from gesta.train.clips.outcome import finished_summary, write_outcome
@@ -41,7 +42,7 @@ from gesta.train.clips.setup import Run, open_run
 from gesta.train.clips.sharding import full_weights
 from gesta.train.clips.steps import StepOutcome, StepPlan, take_step
 from gesta.train.clips.stops import SIGNALS, Interrupted
-from gesta.train.clips.validate import Validation, validate
+from gesta.train.clips.tasks import AnyRecipe, Batch, Data, Task
 
 SAVE_EVERY_S = 600.0
 """Seconds between checkpoints where nothing else is asked. Source: ours; what a cut costs at most."""
@@ -112,13 +113,58 @@ def run_train_clips(
     chosen = find_clip_recipe(recipe)
     if chosen.per_class is not None:
         clips = take_per_class(clips, num=chosen.per_class, seed=seed)
-    origin = origin_of(chosen, clips=clips, val=val, seed=seed, device=device, start=start)
+    return run_training(
+        clip_task(batches=_batches_of_clips), clips, out=out, recipe=chosen, val=val, seed=seed, device=device,
+        num_workers=num_workers, threads=threads, start=start, source=source, saving=saving, rejects=rejects,
+        log_every_steps=log_every_steps, on_step=on_step, on_epoch=on_epoch, on_note=on_note, clock=clock,
+    )  # fmt: skip
+
+
+def _batches_of_clips(
+    clips: ClipSet,
+    *,
+    recipe: ClipRecipe,
+    numbers: Sequence[Sequence[int]],
+    seed: int,
+    epoch: int,
+    source: ClipSource | None,
+    num_workers: int,
+) -> AbstractContextManager[Iterator[ClipBatch]]:
+    return clip_batches(
+        clips, frames=recipe.frames, augment=recipe.augment, numbers=numbers, seed=seed, epoch=epoch, source=source,
+        num_workers=num_workers,
+    )  # fmt: skip
+
+
+def run_training(
+    task: Task,
+    data: Data,
+    *,
+    out: Path,
+    recipe: AnyRecipe,
+    val: Data | None,
+    seed: int,
+    device: str,
+    num_workers: int,
+    threads: int | None,
+    start: Path | str | None,
+    source: ClipSource | None,
+    saving: Saving | None,
+    rejects: Sequence[Reject],
+    log_every_steps: int,
+    on_step: Callable[[Line], None] | None,
+    on_epoch: Callable[[Line], None] | None,
+    on_note: Callable[[str], None] | None,
+    clock: Callable[[], float],
+) -> StageSummary:
+    """A model of that task trained on the data; arguments and errors are those of `run_train_clips`."""
+    origin = origin_of(recipe, data=data, val=val, seed=seed, device=device, start=start)
     done = finished_summary(out, fingerprint=origin.made.fingerprint)
     if done is not None:
         return done
     with open_run(
-        origin, clips=clips, val=val, out=out, threads=threads, start=start, num_workers=num_workers, source=source,
-        on_note=on_note, clock=clock,
+        origin, task=task, data=data, val=val, out=out, threads=threads, start=start, num_workers=num_workers,
+        source=source, on_note=on_note, clock=clock,
     ) as run:  # fmt: skip
         run.add_rejects(rejects)
         saver = _Saver(run=run, saving=saving or Saving(), saved_s=clock())
@@ -161,7 +207,7 @@ def _steps(run: Run, saver: _Saver) -> Iterator[Line]:
     """The steps of the present epoch that are still to be taken."""
     recipe, progress, crew = run.recipe, run.progress, run.setting.crew
     order = batch_numbers(
-        len(run.clips.examples),
+        len(run.data.examples),
         clips_per_batch=recipe.clips_per_batch,
         seed=run.setting.seed,
         epoch=progress.epoch,
@@ -169,10 +215,9 @@ def _steps(run: Run, saver: _Saver) -> Iterator[Line]:
     )
     todo = order[progress.place : progress.place + run.num_steps - progress.step]
     own = [_own_parts(batch, recipe=recipe, part_numbers=crew.own_parts(recipe.num_parts)) for batch in todo]
-    with clip_batches(
-        run.clips,
-        frames=recipe.frames,
-        augment=recipe.augment,
+    with run.task.batches(
+        run.data,
+        recipe=recipe,
         numbers=[part for parts in own for _number, part in parts],
         seed=run.setting.seed,
         epoch=progress.epoch,
@@ -190,7 +235,7 @@ def _steps(run: Run, saver: _Saver) -> Iterator[Line]:
             saver.after_step()
 
 
-def _next_parts(prepared: Iterator[ClipBatch], *, num: int, saver: _Saver) -> list[ClipBatch]:
+def _next_parts(prepared: Iterator[Batch], *, num: int, saver: _Saver) -> list[Batch]:
     try:
         return [next(prepared) for _ in range(num)]
     except GestaError:
@@ -201,7 +246,7 @@ def _next_parts(prepared: Iterator[ClipBatch], *, num: int, saver: _Saver) -> li
 
 
 def _own_parts(
-    batch: Sequence[int], *, recipe: ClipRecipe, part_numbers: Sequence[int]
+    batch: Sequence[int], *, recipe: AnyRecipe, part_numbers: Sequence[int]
 ) -> list[tuple[int, tuple[int, ...]]]:
     """Number and clips of each part of the batch that this process computes."""
     num_parts = parts_in_batch(len(batch), recipe=recipe)
@@ -209,12 +254,14 @@ def _own_parts(
     return [(number, parts[number]) for number in part_numbers if number < num_parts]
 
 
-def parts_in_batch(num_clips: int, *, recipe: ClipRecipe) -> int:
+def parts_in_batch(num_clips: int, *, recipe: AnyRecipe) -> int:
     """How many parts a batch is cut into: the recipe's number, fewer where a part would have one clip only.
 
-    Batch norm over a single clip has nothing to compare it with where a map is one pixel large.
+    Batch norm over a single clip has nothing to compare it with where a map is one pixel large; a norm whose
+    statistics stay needs nothing to compare it with.
     """
-    return max(1, min(recipe.num_parts, num_clips // 2))
+    least = 1 if recipe.frozen_norms else 2
+    return max(1, min(recipe.num_parts, num_clips // least))
 
 
 def _plan_of(run: Run, batch: Sequence[int], *, part_numbers: Sequence[int]) -> StepPlan:
@@ -234,17 +281,17 @@ def _plan_of(run: Run, batch: Sequence[int], *, part_numbers: Sequence[int]) -> 
         num_clips=len(batch),
         num_parts=parts_in_batch(len(batch), recipe=recipe),
         part_numbers=tuple(part_numbers),
-        clip_ids=tuple(run.clips.examples[number].clip_id for number in batch),
+        clip_ids=tuple(run.data.examples[number].clip_id for number in batch),
     )
 
 
 def _account(
-    run: Run, ready: Sequence[ClipBatch], *, plan: StepPlan, outcome: StepOutcome, waited_s: float, spent_s: float
+    run: Run, ready: Sequence[Batch], *, plan: StepPlan, outcome: StepOutcome, waited_s: float, spent_s: float
 ) -> None:
     progress = run.progress
     progress.place, progress.step = progress.place + 1, progress.step + 1
-    progress.loss_sum += outcome.loss * plan.num_clips
-    progress.num_clips += plan.num_clips
+    progress.loss_sum += outcome.loss * outcome.weight
+    progress.loss_weight += outcome.weight
     progress.train_s += spent_s
     for meter in (run.meter, run.epoch_meter):
         meter.add(num_clips=plan.num_clips, waited_s=waited_s, spent_s=spent_s)
@@ -272,7 +319,7 @@ def _end_epoch(run: Run) -> dict[str, Json]:
         "kind": "epoch",
         "epoch": progress.epoch,
         "step": progress.step,
-        "loss": round(progress.loss_sum / max(1, progress.num_clips), 6),
+        "loss": round(progress.loss_sum / max(1, progress.loss_weight), 6),
         "num_skipped": run.learner.guard.num_skipped,
         **run.epoch_meter.reading(),
     }
@@ -281,24 +328,17 @@ def _end_epoch(run: Run) -> dict[str, Json]:
         run.add_rejects(setting.crew.gather(list(run.rejects.values())))
         return line
     with averaged_weights(run.learner.model, run.learner.averaged):
-        found = validate(run.learner.model, run.val, setting=setting, num_workers=run.num_workers, source=run.source)
+        found = run.task.validate(
+            run.learner.model, run.val, setting=setting, num_workers=run.num_workers, source=run.source
+        )
         run.add_rejects(setting.crew.gather([*run.rejects.values(), *found.rejects]))
         progress.val_losses.append(found.loss)
-        if found.top1_frac > progress.best_top1_frac:
-            progress.best_top1_frac = found.top1_frac
+        if found.score > progress.best_score:
+            progress.best_score = found.score
             weights = full_weights(run.learner.model, crew=setting.crew)
             if setting.crew.is_first:
-                save_clip_checkpoint(run.out / "best.pt", dataclasses.replace(run.about, weights=weights))
-    return line | _val_numbers(found)
-
-
-def _val_numbers(found: Validation) -> dict[str, Json]:
-    return {
-        "val_loss": round(found.loss, 6),
-        "val_top1": round(found.top1_frac, 6),
-        "val_top5": round(found.top5_frac, 6),
-        "val_clips": found.num_clips,
-    }
+                run.task.save(run.out / "best.pt", dataclasses.replace(run.about, weights=weights))
+    return line | dict(found.numbers)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -329,8 +369,7 @@ class _Saver:
         value = progress_value(learner, run.progress, crew=crew)
         weights = learner.averaged if learner.averaged is not None else full_weights(learner.model, crew=crew)
         if crew.is_first:
-            checkpoint: ClipCheckpoint = dataclasses.replace(run.about, weights=weights, progress=value)
-            save_clip_checkpoint(run.out / "last.pt", checkpoint)
+            run.task.save(run.out / "last.pt", dataclasses.replace(run.about, weights=weights, progress=value))
         self.saved_s = run.clock()
 
 

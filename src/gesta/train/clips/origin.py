@@ -7,41 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gesta.tables import Json, Provenance, made_by, sha256_of_file
-from gesta.train.checkpoints import versions
-from gesta.train.clips.checkpoints import ClipCheckpoint
-from gesta.train.clips.recipe import ClipRecipe
-from gesta.train.clips.sets import ClipSet
+from gesta.train.clips.tasks import AnyRecipe, Data
 from gesta.train.devices import pick_clip_precision, pick_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """A recipe, a seed, a device and a precision, with the provenance that names them and the clips."""
+    """A recipe, a seed, a device and a precision, with the provenance that names them and the data."""
 
-    recipe: ClipRecipe
+    recipe: AnyRecipe
     seed: int
     device: str
     precision: str
     made: Provenance
 
-    def checkpoint(self, clips: ClipSet) -> ClipCheckpoint:
-        """A checkpoint of this run that has no weights yet."""
-        return ClipCheckpoint(
-            weights={},
-            class_ids=clips.class_ids,
-            class_names=clips.class_names,
-            recipe=self.recipe,
-            data_sha256=clips.sha256,
-            fingerprint=self.made.fingerprint,
-            versions=versions(),
-        )
-
 
 def origin_of(
-    recipe: ClipRecipe,
+    recipe: AnyRecipe,
     *,
-    clips: ClipSet,
-    val: ClipSet | None,
+    data: Data,
+    val: Data | None,
     seed: int,
     device: str,
     start: Path | str | None,
@@ -60,7 +45,7 @@ def origin_of(
         "device": place,
         "precision": precision,
     }
-    inputs = {"clips": clips.sha256}
+    inputs = {"clips": data.sha256}
     if val is not None:
         inputs["val"] = val.sha256
     if start is not None:

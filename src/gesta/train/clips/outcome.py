@@ -17,7 +17,6 @@ from gesta.tables import (
     write_json,
     write_rejects,
 )
-from gesta.train.clips.checkpoints import save_clip_checkpoint
 from gesta.train.clips.logs import read_log
 from gesta.train.clips.setup import Run
 from gesta.train.clips.sharding import full_weights
@@ -44,7 +43,7 @@ def write_outcome(run: Run) -> StageSummary:
     numbers = _numbers(run)
     rejects = list(run.rejects.values())
     if crew.is_first:
-        save_clip_checkpoint(out / "model.pt", dataclasses.replace(run.about, weights=weights))
+        run.task.save(out / "model.pt", dataclasses.replace(run.about, weights=weights))
         write_rejects(out, STAGE, rejects, made_by=run.made)
         model_sha256 = sha256_of_file(out / "model.pt")
         write_json(
@@ -69,8 +68,7 @@ def _numbers(run: Run) -> dict[str, Json]:
     last = epochs[-1] if epochs else {}
     return {
         "recipe": run.recipe.name,
-        "classes": len(run.clips.class_ids),
-        "num_clips": len(run.clips.examples),
+        **run.task.counts(run.data),
         "epochs": progress.epoch,
         "steps": progress.step,
         "num_skipped": run.learner.guard.num_skipped,

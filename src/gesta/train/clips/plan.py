@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from gesta.tables import Json
+from gesta.train.clips.clip_task import check_data
 from gesta.train.clips.cost import EXPECTED_MFU_FRAC, cost_of, memory_bytes
 from gesta.train.clips.recipe import ClipRecipe
 from gesta.train.clips.recipes import find_clip_recipe
 from gesta.train.clips.sets import ClipSet, take_per_class
-from gesta.train.clips.setup import check_data, steps_per_epoch
+from gesta.train.clips.setup import steps_per_epoch
 from gesta.train.clips.speed import peak_of
 from gesta.train.devices import pick_device, pick_precision
 
@@ -31,7 +32,7 @@ def plan_train_clips(
         UnknownName: no such recipe, model or device.
     """
     chosen = find_clip_recipe(recipe)
-    check_data(clips, val, recipe=chosen)
+    check_data(clips, val, chosen)
     used = clips if chosen.per_class is None else take_per_class(clips, num=chosen.per_class, seed=seed)
     place = pick_device(device)
     peak = peak_of(place, precision=pick_precision(chosen.precision, device=place))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ from gesta.train.clips.steps import Learner
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
-    """What has been done: whole epochs, steps of the present one, and sums over its steps.
+    """What has been done: whole epochs, steps of the present one, and its losses, weighted by what they are means of.
 
     `rejects` are the clips that could not be read; `is_compiled` is what was chosen at the beginning.
     """
@@ -25,16 +26,16 @@ class Progress:
     place: int = 0
     step: int = 0
     loss_sum: float = 0.0
-    num_clips: int = 0
+    loss_weight: float = 0.0
     val_losses: list[float] = field(default_factory=list)
-    best_top1_frac: float = -1.0
+    best_score: float = -math.inf
     train_s: float = 0.0
     is_compiled: bool | None = None
     rejects: list[dict[str, str]] = field(default_factory=list)
 
     def begin_epoch(self) -> None:
         """Nothing; the epoch is over and its sums begin anew."""
-        self.epoch, self.place, self.loss_sum, self.num_clips = self.epoch + 1, 0, 0.0, 0
+        self.epoch, self.place, self.loss_sum, self.loss_weight = self.epoch + 1, 0, 0.0, 0.0
 
 
 def progress_value(learner: Learner, progress: Progress, *, crew: Crew) -> dict[str, Any]:

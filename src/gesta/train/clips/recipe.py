@@ -5,15 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gesta.schema import BadInput, UnknownName
 from gesta.train.clips.augment import ClipAugment
 from gesta.train.clips.frames import ClipFrames
 
+if TYPE_CHECKING:
+    from gesta.train.clips.tasks import AnyRecipe
+
 OPTIMISERS = ("sgd", "adamw")
 SCHEDULES = ("steps", "plateau", "cosine")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+DECAYED = ("matrices", "all-but-norms", "all")
 COMPILES = ("off", "auto", "on")
 SHARDINGS = ("none", "fsdp")
 AVERAGES = ("probabilities", "logits")
@@ -70,7 +74,10 @@ class ClipRecipe:
     after another (gradient accumulation); several processes share the parts out and get the same sums.
 
     `schedule` "steps" divides the rate by ten at each epoch of `milestones`, "plateau" when the validation loss has not
-    fallen for `patience` epochs, "cosine" lets it fall along half a cosine; the first `warmup_epochs` rise linearly.
+    fallen for `patience` epochs, "cosine" lets it fall along half a cosine; the first `warmup_epochs` (or
+    `warmup_steps`) rise linearly, from `warmup_from_frac` of the rate where that is given. `decayed` says which weights
+    `weight_decay` pulls at, `layer_decay` how much slower each layer of a transformer learns than the one behind it.
+    `frozen_norms` keeps the running statistics of batch norms as they are and normalises by them.
     A run ends early after `max_steps`, or at the plateau of number `max_plateaus` (0 = never). `per_class` takes that
     many clips of each class (None = all). `precision` "auto" is bfloat16 where the hardware multiplies it. `compile`
     "auto" times both and takes the faster. `saves_memory` computes activations a second time on the way back instead
@@ -87,15 +94,21 @@ class ClipRecipe:
     optimiser: str = "sgd"
     base_lr: float
     momentum: float = 0.9
+    nesterov: bool = False
     weight_decay: float = 0.0
+    decayed: str = "matrices"
+    layer_decay: float | None = None
     schedule: str = "steps"
     milestones: tuple[int, ...] = ()
     patience: int = 3
     max_plateaus: int = 0
     warmup_epochs: float = 0.0
+    warmup_steps: int = 0
+    warmup_from_frac: float | None = None
     max_steps: int = 0
     clip_norm: float | None = None
     ema_decay: float | None = None
+    frozen_norms: bool = False
     label_smoothing: float = 0.0
     per_class: int | None = None
     precision: str = "auto"
@@ -107,29 +120,40 @@ class ClipRecipe:
     test: ClipTest = field(default_factory=ClipTest)
 
     def __post_init__(self) -> None:
-        for what, name, choices in (
-            ("optimiser", self.optimiser, OPTIMISERS),
-            ("schedule", self.schedule, SCHEDULES),
-            ("precision", self.precision, PRECISIONS),
-            ("choice of compile", self.compile, COMPILES),
-            ("sharding", self.sharding, SHARDINGS),
-        ):
-            if name not in choices:
-                raise UnknownName(what=what, name=name, choices=choices)
-        if min(self.epochs, self.clips_per_batch, self.num_parts) < 1 or self.base_lr <= 0:
-            raise BadInput(
-                f"recipe {self.name!r} trains nothing",
-                mend="Want epochs, clips_per_batch, num_parts and base_lr above 0",
-            )
-        if self.num_parts > self.clips_per_batch:
-            raise BadInput(
-                f"recipe {self.name!r} cuts {self.clips_per_batch} clips into {self.num_parts} parts",
-                mend="Want num_parts <= clips_per_batch",
-            )
+        check_learning(self)
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values; `clip_recipe_of` reads them back."""
         return dataclasses.asdict(self)
+
+
+def check_learning(recipe: AnyRecipe) -> None:
+    """Nothing, once what decides how the recipe's model learns can be.
+
+    Raises:
+        UnknownName: an optimiser, schedule, precision, sharding or such is none of the choices.
+        BadInput: a number is below what makes sense.
+    """
+    for what, name, choices in (
+        ("optimiser", recipe.optimiser, OPTIMISERS),
+        ("schedule", recipe.schedule, SCHEDULES),
+        ("choice of decayed weights", recipe.decayed, DECAYED),
+        ("precision", recipe.precision, PRECISIONS),
+        ("choice of compile", recipe.compile, COMPILES),
+        ("sharding", recipe.sharding, SHARDINGS),
+    ):
+        if name not in choices:
+            raise UnknownName(what=what, name=name, choices=choices)
+    if min(recipe.epochs, recipe.clips_per_batch, recipe.num_parts) < 1 or recipe.base_lr <= 0:
+        raise BadInput(
+            f"recipe {recipe.name!r} trains nothing",
+            mend="Want epochs, clips_per_batch, num_parts and base_lr above 0",
+        )
+    if recipe.num_parts > recipe.clips_per_batch:
+        raise BadInput(
+            f"recipe {recipe.name!r} cuts {recipe.clips_per_batch} clips into {recipe.num_parts} parts",
+            mend="Want num_parts <= clips_per_batch",
+        )
 
 
 def clip_recipe_of(values: Mapping[str, Any], *, where: str = "") -> ClipRecipe:
@@ -139,12 +163,12 @@ def clip_recipe_of(values: Mapping[str, Any], *, where: str = "") -> ClipRecipe:
         BadInput: a field is missing or unknown, as in a file of another version of gesta.
     """
     try:
-        parts = _with_tuples(values)
+        parts = with_tuples(values)
         parts |= {
-            "frames": ClipFrames(**_with_tuples(values["frames"])),
-            "augment": ClipAugment(**_with_tuples(values["augment"])),
-            "spikes": SpikeRule(**_with_tuples(values["spikes"])),
-            "test": ClipTest(**_with_tuples(values["test"])),
+            "frames": ClipFrames(**with_tuples(values["frames"])),
+            "augment": ClipAugment(**with_tuples(values["augment"])),
+            "spikes": SpikeRule(**with_tuples(values["spikes"])),
+            "test": ClipTest(**with_tuples(values["test"])),
         }
         return ClipRecipe(**parts)
     except (KeyError, TypeError) as error:
@@ -153,5 +177,6 @@ def clip_recipe_of(values: Mapping[str, Any], *, where: str = "") -> ClipRecipe:
         ) from error
 
 
-def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+def with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with tuples in place of JSON's lists."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

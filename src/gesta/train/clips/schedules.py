@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from gesta.train.clips.recipe import ClipRecipe
+from gesta.train.clips.tasks import AnyRecipe
 
 DIVISOR = 10.0
 """Of the rate at a milestone or plateau. Source: Kay et al., Kinetics (2017), section 4.4; Smaira et al. (2020),
@@ -13,7 +13,7 @@ section 3."""
 
 
 def learning_rate(
-    recipe: ClipRecipe, *, step: int, steps_per_epoch: int, num_steps: int, num_plateaus: int = 0
+    recipe: AnyRecipe, *, step: int, steps_per_epoch: int, num_steps: int, num_plateaus: int = 0
 ) -> float:
     """The rate at a step, counted from 0.
 
@@ -24,11 +24,15 @@ def learning_rate(
         num_steps: of the whole run.
         num_plateaus: how often validation has stopped improving so far; see `num_plateaus_of`.
     Source: the cosine is Loshchilov & Hutter, SGDR (2017), equation 5 without restarts; the linear rise is Goyal et
-        al., Accurate, Large Minibatch SGD (2017), section 2.2.
+        al., Accurate, Large Minibatch SGD (2017), section 2.2; the rise from a share of the rate is MMCV 1.x's
+        `LrUpdaterHook.get_warmup_lr` and PySlowFast's `lr_policy.get_lr_at_epoch`.
     """
-    num_warmup = round(recipe.warmup_epochs * steps_per_epoch)
+    num_warmup = recipe.warmup_steps or round(recipe.warmup_epochs * steps_per_epoch)
     if step < num_warmup:
-        return recipe.base_lr * (step + 1) / num_warmup
+        if recipe.warmup_from_frac is None:
+            return recipe.base_lr * (step + 1) / num_warmup
+        least = recipe.warmup_from_frac
+        return recipe.base_lr * (least + (1 - least) * step / num_warmup)
     if recipe.schedule == "cosine":
         share = (step - num_warmup) / max(1, num_steps - num_warmup)
         return recipe.base_lr * 0.5 * (1 + math.cos(math.pi * share))

@@ -13,12 +13,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from gesta.models import build_clip_model
 from gesta.schema import BadInput, Refused, Reject
 from gesta.tables import Json, Provenance
 from gesta.train.clips.averaging import begin_average
-from gesta.train.clips.checkpoints import ClipCheckpoint, load_clip_checkpoint
-from gesta.train.clips.compiling import as_it_is, choose_forward, compiled_forward
+from gesta.train.clips.compiling import choose_forward
 from gesta.train.clips.footage import ClipSource
 from gesta.train.clips.gradients import make_copies
 from gesta.train.clips.guards import LossGuard
@@ -27,13 +25,11 @@ from gesta.train.clips.optimisers import make_optimiser
 from gesta.train.clips.origin import Origin
 from gesta.train.clips.processes import Crew, joined_crew
 from gesta.train.clips.progress import Progress, put_progress
-from gesta.train.clips.recipe import ClipRecipe
-from gesta.train.clips.sets import ClipSet
 from gesta.train.clips.sharding import shard
-from gesta.train.clips.speed import Meter, Peak, peak_of, train_flops
-from gesta.train.clips.starting import put_start
-from gesta.train.clips.steps import Forward, Learner, Setting
+from gesta.train.clips.speed import Meter, Peak, peak_of
+from gesta.train.clips.steps import Learner, Setting, to_train
 from gesta.train.clips.stops import StopRequest, stop_signals
+from gesta.train.clips.tasks import AnyRecipe, Checkpoint, Data, Forward, Task
 from gesta.train.devices import seeded, threads_in_use
 from gesta.train.parts import part_workers
 
@@ -42,13 +38,13 @@ from gesta.train.parts import part_workers
 class Run:
     """All that the loop needs; `learner`, `progress` and the meters change."""
 
-    clips: ClipSet
-    val: ClipSet | None
+    data: Data
+    val: Data | None
     out: Path
     setting: Setting
     learner: Learner
     progress: Progress
-    about: ClipCheckpoint
+    about: Checkpoint
     made: Provenance
     peak: Peak
     timings: Mapping[str, float]
@@ -63,19 +59,24 @@ class Run:
     rejects: dict[tuple[str | None, ...], Reject] = field(default_factory=dict)
 
     @property
-    def recipe(self) -> ClipRecipe:
+    def recipe(self) -> AnyRecipe:
         """What decides the run."""
         return self.setting.recipe
 
     @property
+    def task(self) -> Task:
+        """What is trained on."""
+        return self.setting.task
+
+    @property
     def steps_per_epoch(self) -> int:
         """Batches of an epoch."""
-        return steps_per_epoch(self.recipe, num_clips=len(self.clips.examples))
+        return steps_per_epoch(self.recipe, num_clips=len(self.data.examples))
 
     @property
     def num_steps(self) -> int:
         """Steps of the whole run."""
-        return num_steps(self.recipe, num_clips=len(self.clips.examples))
+        return num_steps(self.recipe, num_clips=len(self.data.examples))
 
     def add_rejects(self, rejects: Sequence[Reject]) -> None:
         """Nothing; a clip that could not be read is noted once, however often it is met."""
@@ -89,47 +90,24 @@ def _key_of(reject: Reject) -> tuple[str | None, ...]:
     return (reject.clip_id, reject.video_id, reject.path, reject.reason)
 
 
-def steps_per_epoch(recipe: ClipRecipe, *, num_clips: int) -> int:
+def steps_per_epoch(recipe: AnyRecipe, *, num_clips: int) -> int:
     """Batches of an epoch, as many as are needed to show each clip once."""
     return max(1, -(-num_clips // recipe.clips_per_batch))
 
 
-def num_steps(recipe: ClipRecipe, *, num_clips: int) -> int:
+def num_steps(recipe: AnyRecipe, *, num_clips: int) -> int:
     """Steps of the whole run: all epochs, or the recipe's `max_steps` where these are fewer."""
     total = recipe.epochs * steps_per_epoch(recipe, num_clips=num_clips)
     return min(total, recipe.max_steps) if recipe.max_steps else total
-
-
-def check_data(clips: ClipSet, val: ClipSet | None, *, recipe: ClipRecipe) -> None:
-    """Nothing, once the clips can be learnt from with that recipe.
-
-    Raises:
-        BadInput: there are no clips, the validation clips have other classes, the recipe wants validation and there
-            is none, or it flips clips of a class whose name is false in a mirror.
-    """
-    if not clips.examples:
-        raise BadInput("there is no clip to learn from", mend="Look at the release's kept clips, videos and splits")
-    if val is not None and (val.class_ids, val.class_names) != (clips.class_ids, clips.class_names):
-        raise BadInput("the validation clips have other classes than the training clips", mend="Use the same label map")
-    if recipe.schedule == "plateau" and val is None:
-        raise BadInput(
-            f"recipe {recipe.name!r} lowers its rate when the validation loss no longer falls",
-            mend="Name validation clips with --val",
-        )
-    sided = [name for name in clips.class_names if {"left", "right"} & set(name.lower().replace("_", " ").split())]
-    if recipe.augment.flip and sided:
-        raise BadInput(
-            f"recipe {recipe.name!r} flips clips left to right, which makes {sided[0]!r} false",
-            mend="Use a recipe whose augment has flip=False",
-        )
 
 
 @contextmanager
 def open_run(
     origin: Origin,
     *,
-    clips: ClipSet,
-    val: ClipSet | None,
+    task: Task,
+    data: Data,
+    val: Data | None,
     out: Path,
     threads: int | None,
     start: Path | str | None,
@@ -141,13 +119,13 @@ def open_run(
     """The run, begun or resumed, while the block lasts.
 
     Raises:
-        BadInput: see `check_data`; or the recipe fits not the processes, or `start` not the model.
+        BadInput: see the task's `check`; or the recipe fits not the processes, or `start` not the model.
         UnknownName: there is no such model.
         Refused: `out` holds the cut run of something else.
     """
     recipe = origin.recipe
-    check_data(clips, val, recipe=recipe)
-    found = cut_run(out, fingerprint=origin.made.fingerprint)
+    task.check(data, val, recipe)
+    found = cut_run(out, fingerprint=origin.made.fingerprint, load=task.load)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_signals())
         crew = stack.enter_context(joined_crew(origin.device, needs_group=recipe.sharding == "fsdp"))
@@ -155,28 +133,27 @@ def open_run(
         stack.enter_context(threads_in_use(threads))
         stack.enter_context(seeded(origin.seed))
         stack.enter_context(_fast_convolutions(crew.device))
-        learner = _fresh_learner(clips, origin=origin, crew=crew, start=start)
+        learner = _fresh_learner(data, task=task, origin=origin, crew=crew, start=start)
         progress = Progress()
         if found is not None:
             progress = put_progress(learner, found.progress, weights=found.weights, crew=crew)
         timings: Mapping[str, float] = {}
         if progress.is_compiled is None:
-            chosen, timings = _choice(learner.model, origin=origin, crew=crew, clock=clock)
+            chosen, timings = _choice(learner.model, task=task, origin=origin, crew=crew, clock=clock)
             progress.is_compiled = chosen
-        forward: Forward = compiled_forward(learner.model) if progress.is_compiled else as_it_is
+        forward: Forward = task.compiled(learner.model) if progress.is_compiled else task.plain
         peak = peak_of(crew.device, precision=origin.precision, clock=clock)
-        flops = train_flops(recipe.model, num_classes=len(clips.class_ids), frames=recipe.frames)
-        meters = [Meter(flops_per_clip=flops, peak=peak, num_devices=crew.size) for _ in range(2)]
+        meters = [Meter(flops_per_clip=task.flops(recipe, data), peak=peak, num_devices=crew.size) for _ in range(2)]
         yield Run(
-            clips=clips,
+            data=data,
             val=val,
             out=out,
             setting=Setting(
-                recipe=recipe, crew=crew, precision=origin.precision, seed=origin.seed, forward=forward
+                task=task, recipe=recipe, crew=crew, precision=origin.precision, seed=origin.seed, forward=forward
             ),
             learner=learner,
             progress=progress,
-            about=origin.checkpoint(clips),
+            about=task.checkpoint(recipe, data, origin.made.fingerprint),
             made=origin.made,
             peak=peak,
             timings=timings,
@@ -194,7 +171,7 @@ def open_run(
         )  # fmt: skip
 
 
-def cut_run(out: Path, *, fingerprint: str) -> ClipCheckpoint | None:
+def cut_run(out: Path, *, fingerprint: str, load: Callable[[Path], Checkpoint]) -> Checkpoint | None:
     """The checkpoint of this very run where it was cut, None where there is none.
 
     Raises:
@@ -203,7 +180,7 @@ def cut_run(out: Path, *, fingerprint: str) -> ClipCheckpoint | None:
     last = out / "last.pt"
     if not last.is_file():
         return None
-    found = load_clip_checkpoint(last)
+    found = load(last)
     if found.fingerprint != fingerprint:
         raise Refused(
             "this is the checkpoint of a cut run of another recipe, seed, device, version or set of clips",
@@ -234,26 +211,19 @@ def _fast_convolutions(device: str) -> Iterator[None]:
         torch.backends.cudnn.benchmark = before
 
 
-def _fresh_learner(clips: ClipSet, *, origin: Origin, crew: Crew, start: Path | str | None) -> Learner:
+def _fresh_learner(data: Data, *, task: Task, origin: Origin, crew: Crew, start: Path | str | None) -> Learner:
     recipe = origin.recipe
-    model = build_clip_model(
-        recipe.model,
-        num_classes=len(clips.class_ids),
-        num_frames=recipe.frames.num_frames,
-        crop_px=recipe.frames.crop_px,
-    )
+    model = task.build(recipe, data)
     if start is not None:
-        put_start(model, start, class_names=clips.class_names)
-    if recipe.saves_memory:
-        _save_memory(model, name=recipe.model)
+        task.put_start(model, start, data)
     model.to(crew.device)
     # FSDP refuses weights whose memory is not in the order of their dimensions.
     if recipe.channels_last and recipe.sharding == "none":
         to_channels_last(model)
     if recipe.sharding == "fsdp":
-        _check_sharding(recipe, num_clips=len(clips.examples))
-        model = shard(model)
-    model.train()
+        _check_sharding(recipe, num_clips=len(data.examples))
+        model = shard(model, entry=task.entry)
+    to_train(model, frozen_norms=recipe.frozen_norms)
     threads = torch.get_num_threads()
     num_parts = recipe.num_parts // crew.size
     return Learner(
@@ -268,7 +238,7 @@ def _fresh_learner(clips: ClipSet, *, origin: Origin, crew: Crew, start: Path | 
     )
 
 
-def _check_sharding(recipe: ClipRecipe, *, num_clips: int) -> None:
+def _check_sharding(recipe: AnyRecipe, *, num_clips: int) -> None:
     """Nothing, once every process has as many parts as the others in each batch, and no average is asked for."""
     if recipe.ema_decay is not None:
         raise BadInput("sharded weights are not averaged", mend="Want sharding 'none' or ema_decay None")
@@ -281,12 +251,6 @@ def _check_sharding(recipe: ClipRecipe, *, num_clips: int) -> None:
         )
 
 
-def _save_memory(model: nn.Module, *, name: str) -> None:
-    if not hasattr(model, "checkpoint_activations"):
-        raise BadInput(f"the model {name!r} keeps all activations", mend="Want saves_memory=False")
-    setattr(model, "checkpoint_activations", True)  # noqa: B010 - a property that torch's type does not know
-
-
 def to_channels_last(model: nn.Module) -> None:
     """Nothing; kernels of convolutions lie in memory with their channels last."""
     for weight in model.parameters():
@@ -296,7 +260,7 @@ def to_channels_last(model: nn.Module) -> None:
 
 
 def _choice(
-    model: nn.Module, *, origin: Origin, crew: Crew, clock: Callable[[], float]
+    model: nn.Module, *, task: Task, origin: Origin, crew: Crew, clock: Callable[[], float]
 ) -> tuple[bool, Mapping[str, float]]:
     recipe = origin.recipe
     is_compiled, timings = choose_forward(
@@ -306,6 +270,7 @@ def _choice(
         device=crew.device,
         precision=origin.precision,
         clock=clock,
+        task=task,
     )
     # All processes do as the first one found.
     return crew.sum_numbers([float(is_compiled and crew.is_first)])[0] > 0, timings

@@ -18,7 +18,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_model_state_dict,
     set_optimizer_state_dict,
 )
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 
 from gesta.train.clips.processes import Crew
 
@@ -28,14 +28,16 @@ LEAST_PARAMETERS = 1_000_000
 _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
-def shard(model: nn.Module) -> nn.Module:
-    """The model, its weights sharded over the processes of the run, module by module."""
+def shard(model: nn.Module, *, entry: str = "forward") -> nn.Module:
+    """The model, its weights sharded over the processes of the run, module by module; `entry` is how it is asked."""
     for _name, module in reversed(list(model.named_modules())):
         is_list = isinstance(module, nn.ModuleList | nn.ModuleDict)
         own = sum(w.numel() for w in module.parameters() if not isinstance(w, torch.distributed.tensor.DTensor))
         if module is not model and not is_list and own >= LEAST_PARAMETERS:
             fully_shard(module)
     fully_shard(model)
+    if entry != "forward":
+        register_fsdp_forward_method(model, entry)
     for module in model.modules():
         if isinstance(module, FSDPModule):
             # Parts' shares of the loss are divided by the whole batch already: sums are wanted, not means.

@@ -5,7 +5,7 @@ Shapes: B clips of a part, C channels, T frames, H and W pixels, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -26,19 +26,17 @@ from gesta.train.clips.gradients import (
 from gesta.train.clips.guards import LossGuard, refuse_no_number
 from gesta.train.clips.optimisers import set_rate
 from gesta.train.clips.processes import Crew
-from gesta.train.clips.recipe import ClipRecipe
+from gesta.train.clips.tasks import AnyRecipe, Batch, Forward, Task
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-
-Forward = Callable[[nn.Module, Tensor], Tensor]
-"""A model's logits [B, K] of clips [B, C, T, H, W]; compiled where that is faster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """What stays the same over a run."""
 
-    recipe: ClipRecipe
+    task: Task
+    recipe: AnyRecipe
     crew: Crew
     precision: str
     seed: int
@@ -73,9 +71,10 @@ class StepPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepOutcome:
-    """The batch's mean loss, the gradient's norm before clipping, and whether the weights stayed."""
+    """The batch's mean loss, its weight in the epoch's, the gradient's norm before clipping, whether weights stayed."""
 
     loss: float
+    weight: float
     gradient_norm: float
     is_skipped: bool
 
@@ -91,8 +90,32 @@ def loss_of(logits_BK: Tensor, labels_B: Tensor, *, label_smoothing: float) -> T
     return functional.cross_entropy(logits_BK.float(), labels_B, reduction="sum", label_smoothing=label_smoothing)
 
 
+def totals_of_clips(_parts: Sequence[ClipBatch], plan: StepPlan, _setting: Setting) -> tuple[float, ...]:
+    """The number of clips in the batch."""
+    return (plan.num_clips,)
+
+
+def share_of_clips(copy: nn.Module, part: ClipBatch, *, totals: Sequence[float], setting: Setting) -> Tensor:
+    """The cross-entropy of the part's clips over the number of clips in the whole batch, a scalar."""
+    recipe, device = setting.recipe, setting.crew.device
+    clip_BCTHW = to_model(part, frames=recipe.frames, device=device)
+    with autocast_of(device, setting.precision):
+        logits_BK = setting.forward(copy, clip_BCTHW)
+    labels_B = part.labels_B.to(device, non_blocking=True)
+    return loss_of(logits_BK, labels_B, label_smoothing=recipe.label_smoothing) / totals[0]
+
+
+def to_train(model: nn.Module, *, frozen_norms: bool) -> None:
+    """Nothing; the model is in training mode, but for batch norms whose statistics are to stay."""
+    model.train()
+    if frozen_norms:
+        for module in model.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+
+
 def take_step(
-    learner: Learner, parts: Sequence[ClipBatch], *, plan: StepPlan, setting: Setting, pool: Executor
+    learner: Learner, parts: Sequence[Batch], *, plan: StepPlan, setting: Setting, pool: Executor
 ) -> StepOutcome:
     """What came of it; the weights, their average and the running statistics have moved unless it was skipped.
 
@@ -101,16 +124,13 @@ def take_step(
     """
     recipe, crew, model, scaler = setting.recipe, setting.crew, learner.model, learner.scaler
 
-    def share_of_loss(copy: nn.Module, part: ClipBatch) -> Tensor:
-        clip_BCTHW = to_model(part, frames=recipe.frames, device=crew.device)
-        with autocast_of(crew.device, setting.precision):
-            logits_BK = setting.forward(copy, clip_BCTHW)
-        labels_B = part.labels_B.to(crew.device, non_blocking=True)
-        loss = loss_of(logits_BK, labels_B, label_smoothing=recipe.label_smoothing) / plan.num_clips
-        return scaler.scale(loss)
+    totals = setting.task.totals(parts, plan, setting)
+
+    def share_of_loss(copy: nn.Module, part: Batch) -> Tensor:
+        return scaler.scale(setting.task.share_of_loss(copy, part, totals=totals, setting=setting))
 
     for model_copy in learner.copies:
-        model_copy.train()
+        to_train(model_copy, frozen_norms=recipe.frozen_norms)
     own = sum_parts(
         Copies(models=learner.copies, share_of_loss=share_of_loss),
         parts,
@@ -126,13 +146,14 @@ def take_step(
     if not is_skipped:
         set_rate(learner.optimiser, plan.rate)
         scaler.step(learner.optimiser)
-        share_statistics(model, total, num_parts=plan.num_parts)
+        if not recipe.frozen_norms:
+            share_statistics(model, total, num_parts=plan.num_parts)
         if learner.averaged is not None and recipe.ema_decay is not None:
             move_average(learner.averaged, model.state_dict(), decay=recipe.ema_decay, step=plan.step + 1)
     if scaler.is_enabled():
         scaler.update()
     learner.optimiser.zero_grad(set_to_none=True)
-    return StepOutcome(loss=loss, gradient_norm=norm, is_skipped=is_skipped)
+    return StepOutcome(loss=loss, weight=totals[0], gradient_norm=norm, is_skipped=is_skipped)
 
 
 def _clipped_norm(model: nn.Module, *, clip_norm: float | None) -> float:
@@ -145,7 +166,7 @@ def _clipped_norm(model: nn.Module, *, clip_norm: float | None) -> float:
     return float(norm)
 
 
-def _is_skipped(loss: float, norm: float, *, learner: Learner, plan: StepPlan, recipe: ClipRecipe) -> bool:
+def _is_skipped(loss: float, norm: float, *, learner: Learner, plan: StepPlan, recipe: AnyRecipe) -> bool:
     # With a loss scale an infinite gradient means that the scale is too high: `scaler.update` halves it.
     is_overflow = learner.scaler.is_enabled() and not torch.isfinite(torch.tensor(norm))
     refuse_no_number(

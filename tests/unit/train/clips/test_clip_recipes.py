@@ -120,8 +120,8 @@ def test_a_typo_guesses():
 
 
 def test_a_recipe_of_another_version_is_refused():
-    values = find_clip_recipe("c3d_ucf101").as_json() | {"nesterov": True}
-    with pytest.raises(BadInput, match=r"x\.pt: the recipe in it is not one of this gesta .*nesterov"):
+    values = find_clip_recipe("c3d_ucf101").as_json() | {"lookahead": True}
+    with pytest.raises(BadInput, match=r"x\.pt: the recipe in it is not one of this gesta .*lookahead"):
         clip_recipe_of(values, where="x.pt")
 
 
