@@ -6,11 +6,16 @@ from collections.abc import Callable
 
 from torch import nn
 
+from gesta.models.action_transformer import ActionTransformerSpec
 from gesta.models.c3d import C3dBn, c3d_bn
 from gesta.models.conv_lstm import ConvLstm, conv_lstm
 from gesta.models.dropout import SeededDropout
+from gesta.models.feature_bank import FeatureBank, FeatureBankSpec
 from gesta.models.frame_net import FrameNet, frame_r18_small
 from gesta.models.i3d import END_POINTS, I3d, I3dTrunk, i3d, i3d_flow, i3d_small
+from gesta.models.person_heads import PersonHead
+from gesta.models.person_losses import PersonLoss, person_loss
+from gesta.models.person_model import PersonModel, build_person_model
 from gesta.models.roi_r3d import RoiR3d, roi_r3d_tiny
 from gesta.models.torchvision_video import TORCHVISION_VIDEO, torchvision_video
 from gesta.models.transformers_video import TRANSFORMERS_VIDEO, TransformersVideo, transformers_video
@@ -73,11 +78,17 @@ __all__ = [
     "TRANSFORMERS_VIDEO",
     "TRUNKS",
     "TRUNK_CLASSIFIERS",
+    "ActionTransformerSpec",
     "C3dBn",
     "ConvLstm",
+    "FeatureBank",
+    "FeatureBankSpec",
     "FrameNet",
     "I3d",
     "I3dTrunk",
+    "PersonHead",
+    "PersonLoss",
+    "PersonModel",
     "RoiR3d",
     "SeededDropout",
     "Stream",
@@ -87,6 +98,7 @@ __all__ = [
     "TwoStream",
     "build_clip_model",
     "build_model",
+    "build_person_model",
     "build_trunk",
     "c3d_bn",
     "conv_lstm",
@@ -94,6 +106,7 @@ __all__ = [
     "i3d",
     "i3d_flow",
     "i3d_small",
+    "person_loss",
     "roi_r3d_tiny",
     "torchvision_video",
     "transformers_video",
