@@ -1,24 +1,18 @@
-"""A trained model on any video: persons, their tracks, what they do over time; as JSON and as a video to look at.
-
-Shapes: H and W pixels, N persons at one instant, K classes.
-"""
+"""A trained model on any video: persons, their tracks, what they do over time; as JSON and as a video to look at."""
 
 from __future__ import annotations
 
 import json
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby, islice
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-from torch import nn
-
-from gesta.detect import HABITS, Detector, TrackedBox, build_detector, link_tracks, search_clip
-from gesta.predict.draw import draw_person
-from gesta.predict.key_frames import CLIPS_PER_BATCH, PLAIN, Seen, score_persons
+from gesta.detect import HABITS, Detector, build_detector
+from gesta.predict.annotate import annotate
+from gesta.predict.streams.drive import Eyes, looked_at, scored
+from gesta.predict.streams.gather import Gathered, result_json
+from gesta.predict.streams.schedule import check_stride
+from gesta.predict.streams.scorers import PersonScorer, key_frame_scorer
+from gesta.predict.streams.shots import FileSource, ImageSource
 from gesta.schema import BadInput, BadVideo, Reject
 from gesta.tables import (
     Json,
@@ -30,226 +24,9 @@ from gesta.tables import (
     write_json,
     write_rejects,
 )
-from gesta.train.checkpoints import Checkpoint, load_checkpoint, model_of
+from gesta.train.checkpoints import Checkpoint, load_checkpoint
 from gesta.train.devices import pick_device, threads_in_use
-from gesta.train.store import see
-from gesta.train.views import group_persons
-from gesta.video import (
-    VIDEO_ENDINGS,
-    PacketIndex,
-    VideoFacts,
-    index_packets,
-    iter_frames,
-    probe,
-    read_frames,
-    write_video,
-)
-
-DETECT_RATE = 5.0
-"""Frames a second in which persons are looked for. Source: ours; a walker moves a third of a body width in 0.2 s."""
-
-TOP_ACTIONS = 3
-"""Actions written beside a box at most."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scored:
-    """One person at one instant: the box, and the probability of every class in the checkpoint's order."""
-
-    person_id: int
-    time_us: int
-    start_us: int
-    end_us: int
-    box: tuple[float, float, float, float]
-    scores: tuple[float, ...]
-
-
-Tracks = Mapping[int, Sequence[TrackedBox]]
-"""Boxes of each person, in order of time."""
-
-
-def box_at(track: Sequence[TrackedBox], time_us: int, *, reach_us: int) -> tuple[float, float, float, float] | None:
-    """The person's box at an instant, linear between those around it; None beyond `reach_us` from its ends."""
-    place = bisect_left(track, time_us, key=lambda box: box.time_us)
-    if place == len(track):
-        return track[-1].box if time_us - track[-1].time_us <= reach_us else None
-    if place == 0:
-        return track[0].box if track[0].time_us - time_us <= reach_us else None
-    before, after = track[place - 1], track[place]
-    share = (time_us - before.time_us) / (after.time_us - before.time_us)
-    x1, y1, x2, y2 = (one + share * (other - one) for one, other in zip(before.box, after.box, strict=True))
-    return (x1, y1, x2, y2)
-
-
-def find_tracks(
-    video: Path, detector: Detector, *, facts: VideoFacts, min_score: float, rate: float = DETECT_RATE
-) -> dict[int, list[TrackedBox]]:
-    """The persons of a whole video and their boxes, from the detector's findings in `rate` frames a second.
-
-    Raises:
-        BadVideo: a frame cannot be decoded.
-    """
-    end_us = facts.start_us + facts.duration_us
-    found = search_clip(video, detector, start_us=0, end_us=end_us, min_score=min_score, rate=rate)
-    return {person_id: list(boxes) for person_id, boxes in groupby(link_tracks(found), lambda box: box.person_id)}
-
-
-def score_tracks(
-    video: Path,
-    tracks: Tracks,
-    *,
-    checkpoint: Checkpoint,
-    model: nn.Module,
-    facts: VideoFacts,
-    index: PacketIndex,
-    stride_us: int,
-    device: str,
-) -> list[Scored]:
-    """What each person does, every `stride_us` from the middle of the first stride on; by instant and person.
-
-    An instant stands for the half-open stride around it, the last one up to the video's end.
-
-    Raises:
-        BadVideo: a frame cannot be decoded.
-    """
-    recipe, end_us = checkpoint.recipe, facts.start_us + facts.duration_us
-    # A video shorter than half a stride has its one instant in the middle.
-    starts = range(0, max(1, end_us - stride_us // 2), stride_us)
-    spans = [(start, end_us if number == len(starts) - 1 else start + stride_us) for number, start in enumerate(starts)]
-
-    def clips() -> Iterator[tuple[int, int, int, list[tuple[int, tuple[float, float, float, float]]], Seen]]:
-        for start_us, stop_us in spans:
-            time_us = min(start_us + stride_us // 2, (start_us + stop_us) // 2)
-            boxes = {who: box_at(track, time_us, reach_us=stride_us // 2) for who, track in tracks.items()}
-            here = [(who, box) for who, box in sorted(boxes.items()) if box is not None]
-            if here:
-                frames_THWC = read_frames(video, recipe.clip.times_us(time_us), index=index)
-                boxes_N4 = np.array([box for _, box in here])
-                for group in group_persons(
-                    boxes_N4, frame_width_px=facts.width_px, frame_height_px=facts.height_px, spec=recipe.clip
-                ):
-                    seen = see(frames_THWC, boxes_N4[list(group)], clip=recipe.clip, spec=PLAIN)
-                    yield time_us, start_us, stop_us, [here[number] for number in group], seen
-
-    scored, left = [], clips()
-    while batch := list(islice(left, CLIPS_PER_BATCH)):
-        found = score_persons(model, [seen for *_, seen in batch], recipe=recipe, device=device)
-        for (time_us, start_us, stop_us, here, _), scores_NK in zip(batch, found, strict=True):
-            scored += [
-                Scored(
-                    person_id=who, time_us=time_us, start_us=start_us, end_us=stop_us, box=box,
-                    scores=tuple(round(float(score), 6) for score in scores_K),
-                )
-                for (who, box), scores_K in zip(here, scores_NK, strict=True)
-            ]  # fmt: skip
-    return sorted(scored, key=lambda row: (row.time_us, row.person_id))
-
-
-def _persons_json(tracks: Tracks, scored: Sequence[Scored], *, checkpoint: Checkpoint, min_score: float) -> list[Json]:
-    by_person = {who: [row for row in scored if row.person_id == who] for who in tracks}
-    return [
-        {
-            "person_id": who,
-            "boxes": [
-                {
-                    "timestamp_us": box.time_us,
-                    "box": list(box.box),
-                    "score": box.score,
-                    "interpolated": box.is_interpolated,
-                }
-                for box in track
-            ],
-            "actions": [
-                {
-                    "timestamp_us": row.time_us,
-                    "start_us": row.start_us,
-                    "end_us": row.end_us,
-                    "box": [round(value, 6) for value in row.box],
-                    "scores": list(row.scores),
-                }
-                for row in by_person[who]
-            ],
-            "intervals": _intervals(by_person[who], checkpoint=checkpoint, min_score=min_score),
-        }
-        for who, track in sorted(tracks.items())
-    ]
-
-
-def _intervals(rows: Sequence[Scored], *, checkpoint: Checkpoint, min_score: float) -> list[Json]:
-    """Stretches in which one class stays at `min_score` or above; half-open; by start and class."""
-    found: list[tuple[int, int, int, list[float]]] = []
-    for place, class_id in enumerate(checkpoint.class_ids):
-        running: tuple[int, int, int, list[float]] | None = None
-        for row in rows:
-            if row.scores[place] < min_score:
-                running = None
-            elif running is not None and running[1] == row.start_us:
-                found.remove(running)
-                running = (running[0], row.end_us, class_id, [*running[3], row.scores[place]])
-                found.append(running)
-            else:
-                running = (row.start_us, row.end_us, class_id, [row.scores[place]])
-                found.append(running)
-    name_of = dict(zip(checkpoint.class_ids, checkpoint.class_names, strict=True))
-    return [
-        {
-            "class_id": class_id,
-            "name": name_of[class_id],
-            "start_us": start_us,
-            "end_us": end_us,
-            "mean_score": round(sum(scores) / len(scores), 6),
-        }
-        for start_us, end_us, class_id, scores in sorted(found, key=lambda each: (each[0], each[2]))
-    ]
-
-
-def annotate(
-    video: Path,
-    target: Path,
-    *,
-    tracks: Tracks,
-    scored: Sequence[Scored],
-    class_names: Sequence[str],
-    facts: VideoFacts,
-    index: PacketIndex,
-    min_score: float,
-    on_frames: Callable[[int], None] | None = None,
-) -> Path:
-    """The path written: every frame at its own time, with boxes, person numbers and the actions of `min_score` and up.
-
-    H.264, muted; one row or column of pixels is left out where a side is odd, which the codec cannot have.
-
-    Raises:
-        BadVideo: a frame cannot be decoded.
-    """
-    said = {(row.person_id, row.start_us): row for row in scored}
-    starts = sorted({row.start_us for row in scored})
-    reach_us = round(1e6 / DETECT_RATE)
-
-    def drawn() -> Iterator[npt.NDArray[np.uint8]]:
-        for time_us, frame in iter_frames(video, start_us=facts.start_us, end_us=index.end_us, index=index):
-            height, width = frame.shape[:2]
-            frame_HWC = np.ascontiguousarray(frame[: height - height % 2, : width - width % 2])
-            stride = starts[max(0, bisect_left(starts, time_us + 1) - 1)] if starts else 0
-            for who, track in tracks.items():
-                box = box_at(track, time_us, reach_us=reach_us)
-                if box is not None:
-                    row = said.get((who, stride))
-                    lines = [f"#{who}", *_top_lines(row, class_names=class_names, min_score=min_score)]
-                    draw_person(frame_HWC, box=box, person_id=who, lines=lines)
-            yield frame_HWC
-            if on_frames is not None:
-                on_frames(1)
-
-    times_us = [int(time) - int(index.times_us[0]) for time in index.times_us]
-    return write_video(target, drawn(), fps=facts.fps, times_us=times_us if facts.is_vfr else None)
-
-
-def _top_lines(row: Scored | None, *, class_names: Sequence[str], min_score: float) -> list[str]:
-    if row is None:
-        return []
-    best = sorted(zip(row.scores, class_names, strict=True), reverse=True)[:TOP_ACTIONS]
-    return [f"{name} {score:.2f}" for score, name in best if score >= min_score]
+from gesta.video import VIDEO_ENDINGS
 
 
 def predict_video(
@@ -287,42 +64,44 @@ def predict_video(
         BadVideo: the file is missing, empty, no video, or breaks off.
         BadInput: no checkpoint, or `stride_s` is not above 0.
     """
-    if stride_s <= 0:
-        raise BadInput(f"stride_s={stride_s}", mend="Want more than 0 seconds")
-    loaded = load_checkpoint(checkpoint) if isinstance(checkpoint, Path) else checkpoint
-    place = pick_device(device)
-    facts, index = probe(video), index_packets(video)
+    scorer = key_frame_scorer(checkpoint, device=pick_device(device))
+    eyes = Eyes(detector=detector, min_score=detector_min_score, stride_us=check_stride(stride_s))
+    source = FileSource(video)
+    gathered = Gathered()
     with threads_in_use(threads):
-        model = model_of(loaded, device=place)
-        tracks = find_tracks(video, detector, facts=facts, min_score=detector_min_score)
-        scored = score_tracks(
-            video, tracks, checkpoint=loaded, model=model, facts=facts, index=index,
-            stride_us=round(stride_s * 1e6), device=place,
+        looked = ((video.name, each) for each in looked_at(source, scorer=scorer, eyes=eyes))
+        for _, moment in scored(looked, scorer=scorer):
+            gathered.add(moment)
+    return write_results(
+        source, gathered, scorer=scorer, out=out, stem=video.stem, min_score=min_score, on_frames=on_frames
+    )
+
+
+def write_results(
+    source: FileSource | ImageSource,
+    gathered: Gathered,
+    *,
+    scorer: PersonScorer,
+    out: Path,
+    stem: str,
+    min_score: float,
+    draws: bool = True,
+    on_frames: Callable[[int], None] | None = None,
+) -> dict[str, Json]:
+    """What is written as `out/<stem>.json`; with `draws`, the frames are read once more for `out/<stem>.mp4`.
+
+    Raises:
+        BadVideo: a frame cannot be decoded.
+    """
+    if draws:
+        fps, times_us = source.pace()
+        annotate(
+            source, out / f"{stem}.mp4", gathered=gathered, class_names=scorer.class_names, fps=fps, times_us=times_us,
+            min_score=min_score, on_frames=on_frames,
         )  # fmt: skip
-    annotate(
-        video, out / f"{video.stem}.mp4", tracks=tracks, scored=scored, class_names=loaded.class_names, facts=facts,
-        index=index, min_score=min_score, on_frames=on_frames,
-    )  # fmt: skip
-    result: dict[str, Json] = {
-        "video": {
-            "file": video.name,
-            "width_px": facts.width_px,
-            "height_px": facts.height_px,
-            "fps": str(facts.fps),
-            "is_vfr": facts.is_vfr,
-            "num_frames": facts.num_frames,
-            "start_us": facts.start_us,
-            "duration_us": facts.duration_us,
-            "rotation_deg": facts.rotation_deg,
-        },
-        "model": {"recipe": loaded.recipe.name, "release_sha256": loaded.release_sha256, **loaded.versions},
-        "classes": [
-            {"class_id": class_id, "name": name}
-            for class_id, name in zip(loaded.class_ids, loaded.class_names, strict=True)
-        ],
-        "persons": _persons_json(tracks, scored, checkpoint=loaded, min_score=min_score),
-    }
-    write_json(out / f"{video.stem}.json", result)
+    persons = gathered.persons(scorer=scorer, min_score=min_score)
+    result = result_json(persons, facts=source.facts(), scorer=scorer)
+    write_json(out / f"{stem}.json", result)
     return result
 
 

@@ -6,10 +6,10 @@ import pytest
 
 from gesta.detect import DETECTORS, TrackedBox
 from gesta.predict import predict_video, run_predict, videos_under
-from gesta.predict.videos import Scored, _intervals, box_at
+from gesta.predict.streams.moments import intervals_of
+from gesta.predict.streams.watch import box_at
 from gesta.schema import BadInput, BadVideo
 from gesta.tables import read_rejects
-from gesta.train import load_checkpoint
 from gesta.video import probe, read_frames
 
 
@@ -101,20 +101,21 @@ def test_nothing_to_look_at_is_said(checkpoint, detector, tmp_path):
         predict_video(checkpoint, tmp_path / "a.mp4", detector=detector, out=tmp_path, stride_s=0)
 
 
-def test_intervals_run_while_the_class_stays_likely(checkpoint):
-    loaded = load_checkpoint(checkpoint)
+def test_intervals_run_while_the_class_stays_likely():
     scores = [(0.9, 0.1), (0.8, 0.6), (0.2, 0.7), (0.9, 0.1)]
-    rows = [
-        Scored(person_id=0, time_us=k, start_us=10 * k, end_us=10 * k + 10, box=(0, 0, 1, 1), scores=pair)
-        for k, pair in enumerate(scores)
+    rows = [(10 * k, 10 * k + 10, pair) for k, pair in enumerate(scores)]
+    found = intervals_of(rows, class_ids=[3, 7], class_names=["a", "b"], min_score=0.5)
+    assert [(row.class_id, row.name, row.start_us, row.end_us) for row in found] == [
+        (3, "a", 0, 20),
+        (7, "b", 10, 30),
+        (3, "a", 30, 40),
     ]
-    found = _intervals(rows, checkpoint=loaded, min_score=0.5)
-    assert [(row["class_id"], row["start_us"], row["end_us"]) for row in found] == [
-        (3, 0, 20),
-        (7, 10, 30),
-        (3, 30, 40),
-    ]
-    assert found[0]["mean_score"] == pytest.approx(0.85)
+    assert found[0].mean_score == pytest.approx(0.85)
+
+
+def test_a_stretch_without_the_person_ends_an_interval():
+    found = intervals_of([(0, 10, (0.9,)), (20, 30, (0.9,))], class_ids=[3], class_names=["a"], min_score=0.5)
+    assert [(row.start_us, row.end_us) for row in found] == [(0, 10), (20, 30)]
 
 
 def at(time_us: int, x1: float) -> TrackedBox:

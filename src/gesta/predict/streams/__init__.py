@@ -1,0 +1,1 @@
+"""Persons followed and scored while frames come in: files, images, cameras, streams; memory stays bounded."""
