@@ -100,8 +100,12 @@ def _unmet(keys: pl.DataFrame, found_keys: pl.DataFrame, *, where: str | Path) -
     else:
         shared = keys.join(found_keys.select("video_id").unique(), on="video_id", how="semi")
         time = pl.col("timestamp_us")
+        whole = time // 1_000_000 * 1_000_000
         changes = (
-            ("Proposals are keyed by whole seconds: write the exact times", time // 1_000_000 * 1_000_000),
+            (
+                "Proposals are keyed by whole seconds: write the exact times, or say that they are truncated",
+                time // 1_000_000 * 1_000_000,
+            ),
             ("Proposals are keyed by numbers of frames at 30 a second: write seconds", time * 30),
             ("Proposals are keyed by numbers of frames at 25 a second: write seconds", time * 25),
             ("Proposals are keyed by milliseconds: write seconds", time * 1000),

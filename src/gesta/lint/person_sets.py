@@ -35,7 +35,8 @@ class LabelledPersons:
 
     `rows` are of the shape that `gesta.lint.boxes` says. `label_map` has `class_id` and `name`; `videos` has `video_id`
     of the videos at hand, `start_us` and `end_us` on the clock of the labels (null where not known); `proposals` has
-    video_id, timestamp_us, x1 y1 x2 y2 and score; `excluded` and `included_us` as `gesta.lint.Against` has them. None =
+    video_id, timestamp_us, x1 y1 x2 y2 and score, its times in whole seconds, rounded down, where `has_whole_seconds`;
+    `excluded` and `included_us` as `gesta.lint.Against` has them. None =
     not given.
     """
 
@@ -46,6 +47,7 @@ class LabelledPersons:
     videos: pl.DataFrame | None = None
     proposals: pl.DataFrame | None = None
     proposals_where: str = ""
+    has_whole_seconds: bool = False
     excluded: pl.DataFrame | None = None
     included_us: pl.Series | None = None
 
@@ -107,8 +109,10 @@ def _part_findings(part: LabelledPersons, *, least_score: float) -> list[Finding
     found += _video_findings(part)
     found += _time_findings(part)
     if part.proposals is not None:
+        time_us = pl.col("timestamp_us")
+        rows = part.rows.with_columns(time_us // 1_000_000 * 1_000_000) if part.has_whole_seconds else part.rows
         found += proposal_findings(
-            part.rows, part.proposals, where=part.proposals_where or part.where, least_score=least_score
+            rows, part.proposals, where=part.proposals_where or part.where, least_score=least_score
         )
     return found
 

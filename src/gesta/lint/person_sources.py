@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -13,10 +14,11 @@ from gesta.formats import (
     read_ava_csv,
     read_excluded_timestamps,
     read_included_timestamps,
+    read_kinetics_csv,
     read_label_map,
 )
 from gesta.formats.proposals import read_proposals
-from gesta.lint.against import VIDEO_FACTS, names_of
+from gesta.lint.against import VIDEO_FACTS
 from gesta.lint.findings import Finding
 from gesta.lint.kinds import VIDEO_ENDINGS
 from gesta.lint.person_codes import set_finding
@@ -49,7 +51,7 @@ class SourceFiles(Protocol):
 
     @property
     def label_map(self) -> Path | None:
-        """Ids and names of classes; None = the 60 that AVA scores."""
+        """Ids and names of classes; None = AVA's 80."""
 
     @property
     def excluded(self) -> Path | None:
@@ -62,6 +64,14 @@ class SourceFiles(Protocol):
     @property
     def proposals(self) -> Path | None:
         """Boxes of a detector."""
+
+    @property
+    def clip_labels(self) -> Path | None:
+        """The csv of Kinetics, whose clips the files may hold."""
+
+    @property
+    def proposal_times(self) -> str:
+        """Whether the proposals' times are "exact" or "truncated" to whole seconds."""
 
 
 def check_ava_sources(
@@ -119,52 +129,71 @@ def _read_part(
         rows = rows.join(lists, on=["video_id", "timestamp_us"], how="anti", maintain_order="left")
     times = None if included is None else told(lambda: read_included_timestamps(included), included)
     boxes = None if proposals is None else told(lambda: read_proposals(proposals).boxes, proposals)
-    classes = ava_label_map(60) if label_map is None else told(lambda: read_label_map(label_map), label_map)
+    classes = ava_label_map(80) if label_map is None else told(lambda: read_label_map(label_map), label_map)
     wanted = rows["video_id"].unique(maintain_order=True).to_list()
-    videos = told(lambda: videos_at_hand(source.videos, wanted, measure=measure, most=max_measured), source.videos)
+    clip_labels = source.clip_labels
+    clips = None if clip_labels is None else told(lambda: read_kinetics_csv(clip_labels), clip_labels)
+    videos = told(
+        lambda: videos_at_hand(source.videos, wanted, measure=measure, most=max_measured, clips=clips), source.videos
+    )
     part = LabelledPersons(
-        name=name, where=str(source.labels), rows=rows, label_map=classes, videos=videos, proposals=boxes,
-        proposals_where=str(proposals or ""), included_us=None if times is None else times["timestamp_us"],
-    )  # fmt: skip
+        name=name,
+        where=str(source.labels),
+        rows=rows,
+        label_map=classes,
+        videos=videos,
+        proposals=boxes,
+        proposals_where=str(proposals or ""),
+        has_whole_seconds=source.proposal_times == "truncated",
+        included_us=None if times is None else times["timestamp_us"],
+    )
     return [part], found
 
 
-def videos_at_hand(folder: Path, wanted: Sequence[str], *, measure: Measure | None, most: int) -> pl.DataFrame:
+def videos_at_hand(
+    folder: Path, wanted: Sequence[str], *, measure: Measure | None, most: int, clips: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """The videos of the folder, with start and end in microseconds on the labels' clock for `most` of those wanted.
 
-    A file called after Kinetics' `id_start_end` holds the video's time from `start` on.
+    A file called `id_start_end` holds the video's time from `start` on; one called by the id alone holds the whole
+    video, or the clip that `clips` names where it is about as long as that and ends before it.
 
     Args:
         folder: of the videos, and folders in it.
         wanted: video ids of the labels; of these, evenly spread, some are measured.
         measure: gives the start and end of a file on its own clock.
-        most: files that are measured.
+        most: videos that are measured.
+        clips: `video_id`, `start_us` and `end_us` of Kinetics' clips.
     Raises:
         BadInput: there is no such folder.
     """
     if not folder.is_dir():
         raise BadInput("there is no such folder of videos", where=folder, mend="Name the folder of the videos")
-    files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in VIDEO_ENDINGS]
-    of_id: dict[str, list[Path]] = {}
-    for path in files:
-        for name in names_of(path.name):
-            of_id.setdefault(name, []).append(path)
-    rows: list[tuple[str, int | None, int | None]] = []
+    of_id: dict[str, list[tuple[Path, int]]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in VIDEO_ENDINGS:
+            of_id.setdefault(path.stem, []).append((path, 0))
+            if cut := _CUT.fullmatch(path.stem):
+                of_id.setdefault(cut["id"], []).append((path, round(float(cut["start"]) * 1_000_000)))
     there = [name for name in wanted if name in of_id]
     step = max(len(there) // max(most, 1), 1)
     measured = set(there[::step][:most]) if measure is not None else set()
-    for name, paths in of_id.items():
-        if name not in measured or measure is None:
-            rows.append((name, None, None))
-            continue
-        for path in paths:
-            rows.append((name, *_on_labels_clock(path, name, measure(path))))
+    spans = {} if clips is None else {row[0]: row[1:] for row in clips.select(VIDEO_FACTS.keys()).iter_rows()}
+    rows: list[tuple[str, int | None, int | None]] = []
+    for name, files in of_id.items():
+        for path, start_us in files:
+            span = measure(path) if measure is not None and name in measured else None
+            if span is None:
+                rows.append((name, None, None))
+                continue
+            clip = spans.get(name)
+            length_us = span[1] - span[0]
+            if clip is not None and not start_us and length_us <= clip[1] - clip[0] + _SLACK_US and span[1] < clip[1]:
+                start_us = clip[0]
+            rows.append((name, span[0] + start_us, span[1] + start_us))
     return pl.DataFrame(rows, schema=VIDEO_FACTS, orient="row")
 
 
-def _on_labels_clock(path: Path, name: str, span_us: tuple[int, int] | None) -> tuple[int | None, int | None]:
-    if span_us is None:
-        return None, None
-    is_cut = path.stem != name
-    start_us = int(path.stem.rsplit("_", 2)[1]) * 1_000_000 if is_cut else 0
-    return span_us[0] + start_us, span_us[1] + start_us
+_CUT = re.compile(r"(?P<id>.+)_(?P<start>[0-9]+(?:\.[0-9]+)?)_[0-9]+(?:\.[0-9]+)?")
+_SLACK_US = 1_000_000
+"""How much longer than its clip a cut may be. Source: `gesta.train.persons.placing`."""

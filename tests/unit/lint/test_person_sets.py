@@ -190,6 +190,8 @@ class Files:
     excluded: Path | None = None
     included: Path | None = None
     proposals: Path | None = None
+    clip_labels: Path | None = None
+    proposal_times: str = "exact"
 
 
 @pytest.fixture
@@ -216,6 +218,27 @@ def test_files_are_read_and_cut_videos_are_on_their_videos_clock(files: Files):
     relative.write_text(files.labels.read_text().replace("film1,10", "film1,"))
     found = by_code(check_ava_sources([Files("ava", relative, files.videos, files.label_map)], measure=measure))
     assert "add the clip's start" in found["times-outside"].mend
+
+
+def test_a_file_called_by_its_id_may_hold_the_clip_alone(files: Files):
+    (files.videos / "film1_000100_000110.mp4").rename(files.videos / "film1.mp4")
+    found = by_code(check_ava_sources([files], measure=measure))
+    assert "times-outside" in found
+    clips = files.labels.with_name("clips.csv")
+    clips.write_text("label,youtube_id,time_start,time_end,split\nwaving,film1,100,110,train\n")
+    part = Files("ava", files.labels, files.videos, files.label_map, clip_labels=clips)
+    assert check_ava_sources([part], measure=measure) == []
+
+
+def test_proposals_of_whole_seconds_are_met_where_it_is_said(files: Files):
+    boxes = files.labels.with_name("boxes.csv")
+    lines = [line.split(",") for line in files.labels.read_text().splitlines()]
+    boxes.write_text("".join(f"{v},{int(float(t)):04d},0.1,0.1,0.4,0.9,0.95\n" for v, t, *_ in lines if v == "film1"))
+    part = Files("ava", files.labels, files.videos, files.label_map, proposals=boxes, proposal_times="truncated")
+    found = by_code(check_ava_sources([part], measure=measure))
+    assert "on 8 of 18 labelled key-frames cover 100.0%" in found["proposals-recall"].message
+    part = Files("ava", files.labels, files.videos, files.label_map, proposals=boxes)
+    assert "truncated" in by_code(check_ava_sources([part], measure=measure))["proposals-unmet"].mend
 
 
 def test_excluded_key_frames_are_no_finding(files: Files):
