@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gesta.models.res_units import ConvNorm
+from gesta.models.res_units import ConvNorm, FactoredConv3d
 from gesta.schema import BadInput, UnknownName
 
 Thw = tuple[int, int, int]
@@ -76,9 +76,9 @@ class NonLocal(nn.Module):
         super().__init__()
         self.plan = plan
         self.num_inner = max(num_features // 2, 1)
-        self.theta = nn.Conv3d(num_features, self.num_inner, 1)
-        self.phi = nn.Conv3d(num_features, self.num_inner, 1)
-        self.value = nn.Conv3d(num_features, self.num_inner, 1)
+        self.theta = FactoredConv3d(num_features, self.num_inner, 1)
+        self.phi = FactoredConv3d(num_features, self.num_inner, 1)
+        self.value = FactoredConv3d(num_features, self.num_inner, 1)
         self.out = ConvNorm(
             self.num_inner, num_features, kernel_thw=(1, 1, 1), has_relu=False, has_bias=plan.has_out_bias,
             norm_eps=norm_eps, norm_momentum=norm_momentum,

@@ -1,5 +1,7 @@
 """What holds for every trunk: sizes, counts, what depends on what, and refusals."""
 
+import functools
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,6 +15,7 @@ RESIDUAL = [name for name in TRUNKS if name.startswith("slow")]
 SMALL = ["slow_only_small", "slowfast_small"]
 
 
+@functools.cache
 def on_meta(spec: TrunkSpec, *, num_frames: int = 8, res5_stride: int = 1) -> torch.nn.Module:
     with torch.device("meta"):
         return build_trunk(spec, num_frames=num_frames, crop_px=64, res5_stride=res5_stride).eval()
@@ -29,7 +32,7 @@ def on_meta(spec: TrunkSpec, *, num_frames: int = 8, res5_stride: int = 1) -> to
 )
 def test_maps_have_a_cell_a_stride_and_each_path_its_frames(name, lineage, num_slow, height, width, res5_stride):
     alpha = TRUNKS[name].alpha or 1
-    trunk = on_meta(TrunkSpec(name=name, lineage=lineage), num_frames=num_slow * alpha, res5_stride=res5_stride)
+    trunk = on_meta(TrunkSpec(name=name, lineage=lineage), res5_stride=res5_stride)
     maps = trunk(torch.empty(2, 3, num_slow * alpha, height, width, device="meta"))
     grid = tuple(-(-size // trunk.stride_px) for size in (height, width))
     assert len(maps) == len(trunk.path_features) == (2 if TRUNKS[name].alpha else 1)
