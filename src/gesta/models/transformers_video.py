@@ -97,10 +97,15 @@ class TransformersVideo(nn.Module):
         Raises:
             BadInput: the positions of the model are not made for clips of this shape.
         """
-        self._check(tuple(clip_BCTHW.shape))
+        self.check(tuple(clip_BCTHW.shape))
         return self.net(**{self._family.clip: clip_BCTHW.transpose(1, 2)}).logits
 
-    def _check(self, shape: tuple[int, ...]) -> None:
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Nothing: the model can take clips of this shape, [B, 3, T, H, W].
+
+        Raises:
+            BadInput: the positions of the model are not made for it.
+        """
         config: Any = self.net.config
         family = self._family
         frames, side = getattr(config, family.frames_key), getattr(config, family.side_key)
