@@ -38,8 +38,8 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
     Raises:
         BadVideo: the file cannot be opened; reason "missing" (no such file), "empty" (zero bytes), "truncated" (an
             MP4 or MOV without its index), "open" (a known container with a broken header), "no-frames" (a
-            header and nothing else), "not-video" (some other thing) or "no-video" (sound, subtitles or a cover
-            picture only).
+            header and nothing else), "not-video" (some other thing), "no-video" (sound, subtitles or a cover
+            picture only) or "decode" (the header names a codec that FFmpeg does not know).
     """
     _check_there(path)
     try:
@@ -57,6 +57,10 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
         if stream is None or stream.disposition & stream.disposition.attached_pic:
             kinds = sorted({"picture" if other.type == "video" else other.type for other in container.streams})
             raise BadVideo(f"holds no video stream, only {', '.join(kinds)}", where=path, reason="no-video")
+        if stream.codec_context is None:
+            raise BadVideo(
+                "its header names no codec that is known here", where=path, reason="decode", mend="Re-encode it"
+            )
         # One thread: the same frames in every process, and no threads left behind in forked workers.
         stream.thread_type = "NONE"
         stream.codec_context.thread_count = 1

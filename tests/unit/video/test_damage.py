@@ -21,8 +21,9 @@ def pictures(num: int, *, height: int = 48, width: int = 64) -> list[np.ndarray]
 
 
 @pytest.fixture(scope="module")
-def intact(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return write_video(tmp_path_factory.mktemp("intact") / "v.mp4", pictures(20), fps=Fraction(25), gop=6).read_bytes()
+def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # A path and not its bytes: Hypothesis writes out the arguments of a failing case.
+    return write_video(tmp_path_factory.mktemp("intact") / "v.mp4", pictures(20), fps=Fraction(25), gop=6)
 
 
 def reason_of(path: Path) -> str:
@@ -47,8 +48,8 @@ def test_a_picture_with_a_videos_name_is_no_video(tmp_path: Path, codec: str):
     assert reason_of(a_picture(tmp_path / "p.png", codec=codec).rename(tmp_path / "p.mp4")) == "not-video"
 
 
-def test_a_playlist_with_a_videos_name_is_not_followed(tmp_path: Path, intact: bytes):
-    (tmp_path / "real.mp4").write_bytes(intact)
+def test_a_playlist_with_a_videos_name_is_not_followed(tmp_path: Path, intact: Path):
+    (tmp_path / "real.mp4").write_bytes(intact.read_bytes())
     (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile real.mp4\n")
     (tmp_path / "hls.mp4").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\nreal.mp4\n#EXT-X-ENDLIST\n")
     assert reason_of(tmp_path / "list.mp4") == "not-video"
@@ -104,15 +105,24 @@ def test_a_stream_that_changes_its_size_keeps_the_first(tmp_path: Path):
     assert np.argmin(far, axis=1).tolist() == list(range(10))
 
 
+def test_a_codec_that_nobody_knows_is_refused(tmp_path: Path, intact: Path):
+    head, _, tail = intact.read_bytes().rpartition(b"avc1")
+    (tmp_path / "v.mp4").write_bytes(head + b"zzzz" + tail)
+    with pytest.raises(BadVideo, match="names no codec that is known here") as caught:
+        probe(tmp_path / "v.mp4")
+    assert caught.value.reason == "decode"
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     keep=st.just(1.0) | st.floats(0.001, 1),
     flips=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=8),
 )
 def test_flipped_bytes_and_cuts_end_in_frames_or_in_bad_video(
-    tmp_path: Path, intact: bytes, keep: float, flips: list[tuple[float, int]]
+    tmp_path: Path, intact: Path, keep: float, flips: list[tuple[float, int]]
 ):
-    damaged = bytearray(intact[: max(1, int(len(intact) * keep))])
+    whole = intact.read_bytes()
+    damaged = bytearray(whole[: max(1, int(len(whole) * keep))])
     for place, value in flips:
         damaged[int(place * len(damaged))] = value
     path = tmp_path / "d.mp4"
