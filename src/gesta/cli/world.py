@@ -16,17 +16,24 @@ from gesta.cli.progress import progress
 @click.option("--videos", "num_videos", type=int, default=96, show_default=True, help="How many files.")
 @click.option(
     "--kind",
-    type=click.Choice(["line", "motions"]),
+    type=click.Choice(["line", "motions", "people"]),
     default="line",
     show_default=True,
-    help="line: videos for the whole line. motions: short clips in paired classes, for training.",
+    help="line: videos for the whole line. motions: short clips in paired classes. people: several people at once.",
 )
-@click.option("--size", default="96x72", show_default=True, help="Of the clips of motions, in pixels.")
+@click.option("--size", help="Of motions' or people's frames, in pixels.  [default: 96x72, people 96x96]")
 @workers_option
 @dry_run_option
 @json_option
 def command(
-    out: Path, seed: int, num_videos: int, kind: str, size: str, workers: int | None, dry_run: bool, as_json: bool
+    out: Path,
+    seed: int,
+    num_videos: int,
+    kind: str,
+    size: str | None,
+    workers: int | None,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Render small videos of people doing things, with exact truth.
 
@@ -42,16 +49,35 @@ def command(
     Example:
       gesta world build/world --seed 7 --videos 96
       gesta world build/motions --kind motions --videos 720
+      gesta world build/people --kind people --videos 600
     """
-    from gesta.world import plan_motions_summary, plan_summary, render_motions, render_world
+    from gesta.world import (
+        long_and_short,
+        plan_motions_summary,
+        plan_people_summary,
+        plan_summary,
+        render_motions,
+        render_people,
+        render_world,
+    )
 
-    width_px, height_px = _pixels(size)
+    width_px, height_px = _pixels(size or ("96x96" if kind == "people" else "96x72"))
+    num_long, num_short = long_and_short(num_videos)
     if dry_run:
-        plan = plan_motions_summary if kind == "motions" else plan_summary
-        finish(plan(seed=seed, num_videos=num_videos), as_json=as_json)
+        if kind == "people":
+            summary = plan_people_summary(seed=seed, num_long=num_long, num_short=num_short)
+        else:
+            plan = plan_motions_summary if kind == "motions" else plan_summary
+            summary = plan(seed=seed, num_videos=num_videos)
+        finish(summary, as_json=as_json)
         return
     with progress("world", total=num_videos) as advance:
-        if kind == "motions":
+        if kind == "people":
+            summary = render_people(
+                out, seed=seed, num_long=num_long, num_short=num_short, width_px=width_px, height_px=height_px,
+                workers=workers, on_rows=advance,
+            )  # fmt: skip
+        elif kind == "motions":
             summary = render_motions(
                 out, seed=seed, num_videos=num_videos, width_px=width_px, height_px=height_px, workers=workers,
                 on_rows=advance,

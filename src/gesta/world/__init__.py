@@ -3,6 +3,7 @@
 from gesta.world.motion_score import MotionScore, score_motions
 from gesta.world.motion_set import plan_motions_summary, render_motions
 from gesta.world.motions import PAIRS, partner_of
+from gesta.world.people_set import long_and_short, plan_people_summary, render_people
 from gesta.world.score import DuplicateScore, LabelScore, footage_of, score_clip_labels, score_duplicates
 from gesta.world.truth import answers_of_items, truth_at_key_frames
 from gesta.world.write import plan_summary, render_world
@@ -14,10 +15,13 @@ __all__ = [
     "MotionScore",
     "answers_of_items",
     "footage_of",
+    "long_and_short",
     "partner_of",
     "plan_motions_summary",
+    "plan_people_summary",
     "plan_summary",
     "render_motions",
+    "render_people",
     "render_world",
     "score_clip_labels",
     "score_duplicates",
