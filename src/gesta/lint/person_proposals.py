@@ -102,10 +102,7 @@ def _unmet(keys: pl.DataFrame, found_keys: pl.DataFrame, *, where: str | Path) -
         time = pl.col("timestamp_us")
         whole = time // 1_000_000 * 1_000_000
         changes = (
-            (
-                "Proposals are keyed by whole seconds: write the exact times, or say that they are truncated",
-                time // 1_000_000 * 1_000_000,
-            ),
+            ("Proposals have whole seconds: write the exact times, or say that they are truncated", whole),
             ("Proposals are keyed by numbers of frames at 30 a second: write seconds", time * 30),
             ("Proposals are keyed by numbers of frames at 25 a second: write seconds", time * 25),
             ("Proposals are keyed by milliseconds: write seconds", time * 1000),
