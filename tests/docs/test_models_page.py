@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from gesta.models import END_POINTS, MODELS, TRANSFORMERS_VIDEO, I3d
+from gesta.models import END_POINTS, MODELS, TRANSFORMERS_VIDEO, I3d, TrunkSpec, trunk_classifier
+from gesta.models.non_local import WEIGHINGS
 from gesta.models.published import PUBLISHED_WEIGHTS
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "models.md").read_text()
@@ -73,3 +75,54 @@ def test_the_words_of_the_page_are_the_programs() -> None:
     assert "Mixed_4f" in END_POINTS
     for word in re.findall(r"`(features|all_features|checkpoint_activations)\b", PAGE):
         assert hasattr(I3d, word)
+
+
+PUBLISHED = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in PAGE.splitlines()
+    if re.match(r"\| (SlowFast \(2019\)|MMAction2's README|PyTorchVideo's)", line)
+]
+
+
+def spec_of(name: str, words: str) -> TrunkSpec:
+    """The trunk of a row: its lineage, and a plan of non-local blocks with its weighing where they are named."""
+    lineage, *rest = words.split(", ")
+    plan = next((word.removeprefix("non_local ") for word in rest if word.startswith("non_local ")), "none")
+    return TrunkSpec(
+        name=name.strip("`"), lineage=lineage, non_local=plan,
+        non_local_weighing=next((word for word in rest if word in WEIGHINGS), None),
+    )  # fmt: skip
+
+
+def test_there_are_published_counts_of_every_source() -> None:
+    assert len(PUBLISHED) >= 16
+    assert {row[1].strip("`") for row in PUBLISHED} >= {name for name in ROWS if "_r50_" in name} - {
+        "slow_only_r50_16x4"
+    }
+
+
+@pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: f"{row[0]} {row[1]} {row[2]} {row[3]}")
+def test_published_counts_are_ours_rounded_or_cut_off(row: list[str]) -> None:
+    _, name, words, clip, parameters, multiply_adds, with_norms = row
+    normed = 0
+
+    def note(_module: torch.nn.Module, _inputs: object, given: torch.Tensor) -> None:
+        nonlocal normed
+        normed += given.numel()
+
+    with torch.device("meta"):
+        model = trunk_classifier(spec_of(name, words), num_classes=400).eval()
+    for part in model.modules():
+        if isinstance(part, torch.nn.BatchNorm3d):
+            part.register_forward_hook(note)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.empty(1, *(int(size) for size in clip.split("×")), device="meta"))
+    counted = counter.get_total_flops() / 2e9 + (2 * normed / 1e9 if with_norms == "yes" else 0)
+    for published, ours in (
+        (parameters, sum(weight.numel() for weight in model.parameters()) / 1e6),
+        (multiply_adds, counted),
+    ):
+        digits = len(published.partition(".")[2])
+        if published:
+            cut_off = math.floor(ours * 10**digits) / 10**digits
+            assert float(published) in (round(ours, digits), cut_off), (published, ours)
