@@ -182,6 +182,10 @@ class TorchvisionTrunk(nn.Module):
         return (self._forward(self.net, clip_BCTHW),)
 
 
+LIBRARY_TRUNKS = (*TRANSFORMERS_VIDEO, *TORCHVISION_VIDEO)
+"""Names that `library_trunk` knows."""
+
+
 def library_trunk(
     name: str,
     *,
@@ -196,7 +200,7 @@ def library_trunk(
     global generator, or those of `weights`, as `transformers_video` and `torchvision_video` read them.
 
     Args:
-        name: one of `TRANSFORMERS_VIDEO` or `TORCHVISION_VIDEO`.
+        name: one of `LIBRARY_TRUNKS`.
         num_frames: T that positions are made for; models without positions take any.
         crop_px: H and W that positions are made for, likewise.
         weights: a folder, a file or a published name; None = fresh.
@@ -214,7 +218,7 @@ def library_trunk(
             )
         )
     if name not in TORCHVISION_VIDEO:
-        raise UnknownName(what="trunk of a library", name=name, choices=(*TRANSFORMERS_VIDEO, *TORCHVISION_VIDEO))
+        raise UnknownName(what="trunk of a library", name=name, choices=LIBRARY_TRUNKS)
     if config:
         raise BadInput(f"{name} has no config", mend="Leave it out")
     net = torchvision_video(name, num_classes=1, weights=weights, num_frames=num_frames, crop_px=crop_px)

@@ -26,6 +26,7 @@ from gesta.models.res_stage import PathPlan
 from gesta.models.roi_r3d import R3dTrunk
 from gesta.models.slow_only import SlowOnlyTrunk
 from gesta.models.slowfast import SlowFastTrunk
+from gesta.models.token_trunk import LIBRARY_TRUNKS, library_trunk
 from gesta.schema import BadInput, UnknownName
 
 LINEAGES = ("mmaction2", "pyslowfast")
@@ -163,14 +164,20 @@ def build_trunk(spec: TrunkSpec, *, num_frames: int, crop_px: int, res5_stride: 
 
     Raises:
         UnknownName: there is no such trunk, lineage, choice of slow frames or plan of non-local blocks.
-        BadInput: the trunk cannot take clips of that length, or an argument does not fit the trunk.
+        BadInput: the trunk cannot take clips of that length or size, or an argument does not fit the trunk.
+        MissingExtra: the library that has the trunk is not installed.
     """
-    if spec.name not in TRUNKS:
-        raise UnknownName(what="trunk", name=spec.name, choices=TRUNKS)
+    if spec.name not in TRUNKS and spec.name not in LIBRARY_TRUNKS:
+        raise UnknownName(what="trunk", name=spec.name, choices=(*TRUNKS, *LIBRARY_TRUNKS))
     if min(num_frames, crop_px) < 1:
         raise BadInput(f"a trunk for clips of {num_frames} frames of {crop_px} px", mend="Want at least 1 of each")
-    kind = TRUNKS[spec.name]
     trunk: nn.Module
+    if spec.name in LIBRARY_TRUNKS:
+        trunk = library_trunk(spec.name, num_frames=num_frames, crop_px=crop_px)
+        if spec.saves_memory:
+            _save_memory(trunk)
+        return trunk
+    kind = TRUNKS[spec.name]
     if spec.name == "i3d":
         net = I3dTrunk(final_end_point="Mixed_4f", norm_momentum=spec.norm_momentum)
         trunk = OnePath(net, num_features=net.num_features, stride_px=16)
@@ -187,8 +194,14 @@ def build_trunk(spec: TrunkSpec, *, num_frames: int, crop_px: int, res5_stride: 
             )
         trunk = _slowfast(spec, kind=kind, res5_stride=res5_stride)
     if spec.saves_memory:
-        setattr(trunk, "checkpoint_activations", True)  # noqa: B010 - a property that torch's type does not know
+        _save_memory(trunk)
     return trunk
+
+
+def _save_memory(trunk: nn.Module) -> None:
+    if not isinstance(getattr(type(trunk), "checkpoint_activations", None), property):
+        raise BadInput("this trunk cannot compute activations again", mend="Leave saves_memory off")
+    setattr(trunk, "checkpoint_activations", True)  # noqa: B010 - a property that torch's type does not know
 
 
 def _slowfast(spec: TrunkSpec, *, kind: TrunkKind, res5_stride: int) -> SlowFastTrunk:

@@ -8,6 +8,7 @@ from gesta.models import PersonHead, PersonModel
 from gesta.models.token_trunk import library_trunk
 from gesta.models.torchvision_video import TORCHVISION_VIDEO, torchvision_video
 from gesta.models.transformers_video import TRANSFORMERS_VIDEO, transformers_video
+from gesta.models.trunks import TrunkSpec, build_trunk
 from gesta.schema import BadInput, UnknownName
 
 TINY = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
@@ -193,3 +194,16 @@ def test_every_family_of_transformers_has_its_small_one_here():
     kinds = {name.split("_")[0] for name in TRANSFORMERS_VIDEO}
     assert kinds == {name.split("_")[0] for name in FAMILIES}
     assert all(isinstance(tiny(name), nn.Module) for name in FAMILIES)
+
+
+def test_they_are_trunks_by_name():
+    for saves_memory in (False, True):
+        spec = TrunkSpec(name="videomae_small", saves_memory=saves_memory)
+        with torch.device("meta"):
+            trunk = build_trunk(spec, num_frames=4, crop_px=32)
+        assert trunk.path_features == (384,)
+        assert trunk.checkpoint_activations is saves_memory
+    with pytest.raises(BadInput, match="this trunk cannot compute activations again"):
+        build_trunk(TrunkSpec(name="r3d_18", saves_memory=True), num_frames=4, crop_px=32)
+    with pytest.raises(UnknownName, match=r"no trunk 'videomae'.*slowfast_r50_8x8"):
+        build_trunk(TrunkSpec(name="videomae"), num_frames=4, crop_px=32)
