@@ -103,6 +103,7 @@ def whole_frame_scorer(
     class_names: Sequence[str],
     device: str,
     precision: str = "auto",
+    flip: bool = False,
     origin: Mapping[str, Json],
     sha256: str,
 ) -> PersonScorer:
@@ -117,6 +118,7 @@ def whole_frame_scorer(
         class_names: likewise.
         device: cpu or cuda.
         precision: auto, float32 or bfloat16, of convolutions and products.
+        flip: whether scores are the mean over each clip and its mirror image.
         origin: where it comes from.
         sha256: tells its weights and classes from others.
     """
@@ -141,7 +143,12 @@ def whole_frame_scorer(
             batch = batch_of([rows[number] for number in numbers])
             clip_BCTHW, boxes_N5 = persons_to_model(batch, frames=frames, device=device)
             with torch.inference_mode(), autocast(device=device, precision=picked):
-                scores_NK = model(clip_BCTHW, boxes_N5).float().sigmoid().double().cpu().numpy()
+                scores = model(clip_BCTHW, boxes_N5).float().sigmoid()
+                if flip:
+                    mirrored_N5 = boxes_N5.clone()
+                    mirrored_N5[:, 1], mirrored_N5[:, 3] = 1 - boxes_N5[:, 3], 1 - boxes_N5[:, 1]
+                    scores = (scores + model(clip_BCTHW.flip(-1), mirrored_N5).float().sigmoid()) / 2
+            scores_NK = scores.double().cpu().numpy()
             found |= dict(zip(numbers, np.split(scores_NK, np.cumsum(counts)[:-1]), strict=True))
         return [found[number] for number in range(len(rows))]
 

@@ -159,13 +159,23 @@ class Watch:
         """The moments that can be scored by now, in order of time."""
         while self._pending and self._is_ready(self._pending[0]):
             plan = self._pending.popleft()
-            yield self._look(plan)
+            looked = self._look(plan)
+            # Before giving it: whoever asks for one alone leaves this generator behind.
             self._forget(plan.time_us)
+            yield looked
 
     def skip(self) -> None:
         """Leave out the moment that comes next: there is no time for it."""
         plan = self._pending.popleft()
         self._forget(plan.time_us)
+
+    def people_now(self, time_us: int, *, reach_us: int = MAX_GAP_US // 2) -> list[tuple[int, Corners]]:
+        """Who was seen within `reach_us` before that time, with their last boxes, by number."""
+        return [
+            (who, track[-1].box)
+            for who, track in sorted(self.tracks.items())
+            if time_us - track[-1].time_us <= reach_us
+        ]
 
     def num_ready(self) -> int:
         """Moments that could be scored by now."""
