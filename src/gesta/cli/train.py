@@ -65,8 +65,9 @@ def command(
       gesta train work/releases/1.0.0 --recipe i3d_small_world --val val --out work/clip-model
       gesta train train.csv --videos videos --val val.csv --recipe i3d_k700_2020 --out work/i3d
     """
-    from gesta.train import RECIPES, find_recipe, plan_train, run_train
+    from gesta.train import find_recipe, plan_train, run_train
     from gesta.train.clips import CLIP_RECIPES
+    from gesta.train.recipes import RECIPES
 
     options = ClipOptions(
         split=split, val=val, videos=videos, label_map=label_map, start=start, workers=workers, cache=cache,

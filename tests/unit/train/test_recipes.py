@@ -5,8 +5,8 @@ import pytest
 
 from gesta.models import MODELS
 from gesta.schema import BadInput, UnknownName
-from gesta.train import RECIPES, find_recipe
-from gesta.train.recipes import recipe_of
+from gesta.train import find_recipe
+from gesta.train.recipes import RECIPES, recipe_of
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -81,24 +81,26 @@ def memory_bytes(recipe: ClipRecipe, *, num_classes: int) -> int:
         ).eval()
     weights = num_parameters(model) * (BYTES_PER_WEIGHT[recipe.optimiser] + (4 if recipe.ema_decay else 0))
     clips = -(-recipe.clips_per_batch // recipe.num_parts)
-    kept = 0 if recipe.saves_memory else _activation_numbers(model, recipe) * clips
+    frames = recipe.frames
+    clip_BCTHW = torch.zeros(
+        1, frames.num_channels, frames.num_frames, frames.crop_px, frames.crop_px, device="meta"
+    )  # fmt: skip
+    kept = 0 if recipe.saves_memory else activation_numbers(model, (clip_BCTHW,)) * clips
     return weights + kept * (4 if recipe.precision == "float32" else 2)
 
 
-def _activation_numbers(model: nn.Module, recipe: ClipRecipe) -> int:
-    """Numbers that one clip's layers keep for the way back: what enters a layer with weights."""
+def activation_numbers(model: nn.Module, inputs: tuple[Tensor, ...]) -> int:
+    """Numbers that layers keep of `inputs` (of any shapes [...]) for the way back: what enters a layer with weights."""
     total = 0
 
-    def note(module: nn.Module, inputs: tuple[Tensor, ...], _output: object) -> None:
+    def note(module: nn.Module, given: tuple[Tensor, ...], _output: object) -> None:
         nonlocal total
         if next(module.parameters(recurse=False), None) is not None:
-            total += sum(each.numel() for each in inputs if isinstance(each, Tensor))
+            total += sum(each.numel() for each in given if isinstance(each, Tensor))
 
     handles = [module.register_forward_hook(note) for module in model.modules()]
-    frames = recipe.frames
-    shape = (1, frames.num_channels, frames.num_frames, frames.crop_px, frames.crop_px)
     with torch.no_grad():
-        model(torch.zeros(shape, device="meta"))
+        model(*inputs)
     for handle in handles:
         handle.remove()
     return total

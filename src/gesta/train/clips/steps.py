@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ from gesta.train.clips.gradients import (
 from gesta.train.clips.guards import LossGuard, refuse_no_number
 from gesta.train.clips.optimisers import set_rate
 from gesta.train.clips.processes import Crew
+from gesta.train.clips.recipe import ClipRecipe
 from gesta.train.clips.tasks import AnyRecipe, Batch, Forward, Task
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -97,7 +99,7 @@ def totals_of_clips(_parts: Sequence[ClipBatch], plan: StepPlan, _setting: Setti
 
 def share_of_clips(copy: nn.Module, part: ClipBatch, *, totals: Sequence[float], setting: Setting) -> Tensor:
     """The cross-entropy of the part's clips over the number of clips in the whole batch, a scalar."""
-    recipe, device = setting.recipe, setting.crew.device
+    recipe, device = cast(ClipRecipe, setting.recipe), setting.crew.device
     clip_BCTHW = to_model(part, frames=recipe.frames, device=device)
     with autocast_of(device, setting.precision):
         logits_BK = setting.forward(copy, clip_BCTHW)

@@ -34,7 +34,7 @@ class PersonTest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonRecipe:
-    """A training run of persons: model, what it is shown, how it learns. A variant is `dataclasses.replace(recipe, ...)`.
+    """A training run of persons: model, what it is shown, how it learns. A variant is `dataclasses.replace(it, ...)`.
 
     How it learns has the names and meanings of `gesta.train.clips.recipe.ClipRecipe`; a batch is of `clips_per_batch`
     key-frames, and its loss the mean over all their persons, however many parts and processes compute them.
@@ -109,7 +109,9 @@ class PersonRecipe:
         if self.frames.modality != "rgb":
             raise BadInput(f"recipe {self.name!r} shows {self.frames.modality}", mend="Want modality 'rgb'")
         if self.classes is not None and (not self.classes or len(set(self.classes)) != len(self.classes)):
-            raise BadInput(f"recipe {self.name!r} has classes {self.classes}", mend="Want each class once, at least one")
+            raise BadInput(
+                f"recipe {self.name!r} has classes {self.classes}", mend="Want each class once, at least one"
+            )
         if self.clip_loss_weight < 0:
             raise BadInput(f"clip_loss_weight={self.clip_loss_weight}", mend="Want 0 or more")
 
