@@ -121,19 +121,16 @@ ROW_KINDS: Mapping[str, RowKind] = {
 }
 """Kinds of rows by name."""
 
-FORMATS = ("json", *ROW_KINDS)
-"""What results are written as."""
 
-
-def check_formats(formats: Sequence[str]) -> None:
-    """Nothing, where all are known.
+def check_row_kinds(kinds: Sequence[str]) -> None:
+    """Nothing, where all kinds of rows are known.
 
     Raises:
         UnknownName: one is not.
     """
-    for name in formats:
-        if name not in FORMATS:
-            raise UnknownName(what="format", name=name, choices=FORMATS)
+    for name in kinds:
+        if name not in ROW_KINDS:
+            raise UnknownName(what="kind of rows", name=name, choices=ROW_KINDS)
 
 
 @dataclass(slots=True)
