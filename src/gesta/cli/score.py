@@ -1,4 +1,4 @@
-"""`gesta score`: a clip model's scores of a labelled set of clips."""
+"""`gesta score`: a model's scores of a labelled set, of clips or of persons at key-frames."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ from pathlib import Path
 import click
 
 from gesta.cli.options import dry_run_option, finish_json, json_option
+from gesta.cli.person_data import (
+    FILE,
+    FOLDER,
+    clip_labels_option,
+    described,
+    excluded_option,
+    included_option,
+    proposals_option,
+)
 from gesta.cli.progress import progress
+from gesta.cli.score_persons import PersonData, score_persons
 from gesta.evaluate.classification import score_clips
 from gesta.evaluate.clip_files import read_clip_labels, read_clip_scores
 from gesta.evaluate.result_json import clips_json
@@ -17,9 +27,6 @@ from gesta.evaluate.text import clips_text
 from gesta.formats import read_label_map
 from gesta.schema import BadInput
 from gesta.tables import StageSummary
-
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 decoders_option = click.option(
     "--workers", type=int, default=None, help="Processes that decode.  [default: the cores there are; CPU: 0]"
@@ -51,6 +58,14 @@ decoders_option = click.option(
     "--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True,
     help="Of convolutions and products.",
 )  # fmt: skip
+@click.option(
+    "--boxes", type=click.Choice(["truth", "proposals"]), default=None,
+    help="Of persons.  [default: proposals where given, else truth]",
+)  # fmt: skip
+@proposals_option
+@excluded_option
+@included_option
+@clip_labels_option
 @decoders_option
 @click.option("--threads", type=int, default=None, help="Threads of torch.  [default: torch's own number]")
 @dry_run_option
@@ -58,17 +73,24 @@ decoders_option = click.option(
 def command(
     checkpoint: Path, data: Path, *, split: str | None, out: Path, videos: Path | None, label_map: Path | None,
     segments: int | None, crops: str | None, frames: int | None, average: str | None, file_format: str, device: str,
-    precision: str, workers: int | None, threads: int | None, dry_run: bool, as_json: bool,
+    precision: str, boxes: str | None, proposals: Path | None, excluded: Path | None, included: Path | None,
+    clip_labels: Path | None, workers: int | None, threads: int | None, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Score the clips of DATA with the clip model in CHECKPOINT as its paper tests, and print top-1 and top-5.
+    """Score DATA with the model in CHECKPOINT as its paper tests, and print top-1 and top-5, or the frame mAP.
 
-    DATA is a release, a list with --videos, a folder of class folders or prepared clips. Writes OUT/scores.csv (or
-    .parquet), labels.csv and label_map.pbtxt, which `gesta evaluate clips` reads; scores.json says what ran. A run that
-    was cut goes on where it was when the command is given again.
+    A clip model takes a release, a list with --videos, a folder of class folders or prepared clips; OUT/scores.csv (or
+    .parquet), labels.csv and label_map.pbtxt are what `gesta evaluate clips` reads, and scores.json says what ran.
+
+    A model of persons takes a release, or a csv of AVA or AVA-Kinetics with --videos; OUT/detections.csv (and .parquet)
+    and groundtruth.csv are what `gesta evaluate ava` reads. Key-frames without people are scored too where a detector
+    found somebody. Where the mAP is no better than chance, what is wrong is looked for and said.
+
+    A run that was cut goes on where it was when the command is given again.
 
     \b
     Example:
       gesta score work/model/model.pt work/releases/1.0.0 --split val --out work/scores/rgb
+      gesta score persons.pt ava_val_v2.2.csv --videos films --proposals ava_val_boxes.pkl --out work/scores/ava
       gesta score model.pt ucf/testlist01.txt --videos ucf/videos --segments 25 --crops 10 --out scores
       gesta evaluate clips --groundtruth rgb/labels.csv --scores rgb/scores.csv --scores flow/scores.csv
     """
@@ -77,7 +99,22 @@ def command(
     from gesta.predict.score_stage import check_class_names, run_score_clips
     from gesta.train.clips import open_clips
     from gesta.train.clips.checkpoints import load_clip_checkpoint
+    from gesta.train.persons.checkpoints import is_person_checkpoint
 
+    of_clips = {"segments": segments, "crops": crops, "frames": frames, "average": average}
+    of_persons = {"boxes": boxes, "proposals": proposals, "excluded": excluded, "included": included}
+    of_persons |= {"clip_labels": clip_labels}
+    if is_person_checkpoint(checkpoint):
+        if given := described(of_clips):
+            raise BadInput(f"{given}: this is a model of persons", where=checkpoint, mend="It goes with one of clips")
+        asked = PersonData(
+            data=data, out=out, split=split, videos=videos, label_map=label_map, excluded=excluded, included=included,
+            proposals=proposals, clip_labels=clip_labels, boxes=boxes, device=device, precision=precision,
+            num_workers=num_workers(workers, device=device), threads=threads,
+        )  # fmt: skip
+        return score_persons(checkpoint, asked, dry_run=dry_run, as_json=as_json)
+    if given := described(of_persons):
+        raise BadInput(f"{given}: this is a model of clips", where=checkpoint, mend="It goes with one of persons")
     loaded = load_clip_checkpoint(checkpoint)
     own = loaded.recipe.test
     test = dataclasses.replace(
