@@ -217,6 +217,7 @@ def _read_part(
         num_no_proposals=without.height,
         num_persons=persons.select("person").n_unique(),
         num_boxes_bad=bad.height,
+        num_labels_unknown=persons.filter(~pl.col("class_id").is_in(class_ids)).height,
         num_videos_listed=listed["video_id"].n_unique(),
         num_videos_found=placed.num_videos_found,
     )

@@ -83,9 +83,10 @@ class PersonExample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartAccount:
-    """What became of the key-frames that a part's files list; `num_listed` is the sum of the six below it.
+    """What became of the key-frames that a part's files list; `num_listed` is the sum of the five below it.
 
-    `num_no_persons` and `num_no_proposals` are among those used.
+    `num_no_persons` and `num_no_proposals` are among those used. `num_labels_unknown` counts lines whose class is in no
+    label map.
     """
 
     part: str
@@ -94,12 +95,12 @@ class PartAccount:
     num_not_included: int = 0
     num_video_missing: int = 0
     num_outside_video: int = 0
-    num_bad: int = 0
     num_used: int = 0
     num_no_persons: int = 0
     num_no_proposals: int = 0
     num_persons: int = 0
     num_boxes_bad: int = 0
+    num_labels_unknown: int = 0
     num_videos_listed: int = 0
     num_videos_found: int = 0
 

@@ -5,25 +5,32 @@ Shapes: T frames, H and W px, C = 3 (red, green, blue).
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import av
 import numpy as np
 import numpy.typing as npt
 
-from gesta.schema import US_PER_S, BadVideo, format_seconds
+from gesta.schema import US_PER_S, BadInput, BadVideo, format_seconds
 from gesta.train.clips.augment import Window
 from gesta.train.clips.footage import ClipSource, cut, image_paths, packet_index, read_image
 from gesta.train.clips.frames import ClipFrames, Ints
 from gesta.train.persons.examples import PersonExample
+from gesta.train.persons.near_index import index_near
 from gesta.train.persons.rows import scaled_frames
+from gesta.train.persons.sampling import reach_us
 from gesta.video.probe import PacketIndex
 from gesta.video.read import decode_frames
 
 Uint8s = npt.NDArray[np.uint8]
+
+SHARD = ".u8"
+"""Ending of the files of prepared key-frames."""
 
 
 class KeyFrameFootage(Protocol):
@@ -40,15 +47,22 @@ class KeyFrameFootage(Protocol):
 def open_key_frame(example: PersonExample, *, frames: ClipFrames, source: ClipSource | None = None) -> KeyFrameFootage:
     """The footage around the example's key-frame, opened, frames of the size that `frames` says.
 
-    A folder is one of numbered images, of which `source` says the rate; all else is a video.
+    A folder is one of numbered images, of which `source` says the rate; a path below a `.u8` file is a prepared
+    key-frame (`gesta.train.persons.prepared`); all else is a video.
 
     Raises:
         BadVideo: the file is missing or cannot be opened, or the key-frame lies outside it (reason "outside").
+        BadInput: a cache is not whole.
     """
+    if example.path.parent.suffix == SHARD:
+        return _open_prepared(example.path)
     if example.path.is_dir():
         return _open_images(example, frames=frames, source=source or ClipSource())
-    index = packet_index(example.path)
     file_us = example.timestamp_us - example.file_start_us
+    before_us, after_us = reach_us(frames)
+    index = index_near(example.path, low_us=file_us - before_us, high_us=file_us + after_us)
+    if index is None:
+        index = packet_index(example.path)
     if not index.start_us <= file_us < index.end_us:
         raise outside_video(example, low_us=index.start_us, high_us=index.end_us)
     return VideoKeyFrame(
@@ -73,7 +87,7 @@ def outside_video(example: PersonExample, *, low_us: int, high_us: int) -> BadVi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoKeyFrame:
-    """A video file and the time of the film at which it begins."""
+    """A video file and the time of the film at which it begins; `index` lists its frames around the key-frame."""
 
     path: Path
     index: PacketIndex
@@ -136,3 +150,62 @@ class ImageKeyFrame:
             for number in shown
         ]
         return np.stack(pictures)[place_T]
+
+
+def _open_prepared(path: Path) -> PreparedKeyFrame:
+    shard, place = path.parent, int(path.name)
+    rows = _rows_of(shard.with_suffix(".json"))
+    row = rows[place]
+    num_bytes = int(np.prod(row["shape"]))
+    stored = _mapped(shard)[row["offset_bytes"] : row["offset_bytes"] + num_bytes]
+    if len(stored) != num_bytes:
+        raise BadInput("the cache is not whole", where=shard, mend="Delete it and prepare the key-frames again")
+    return PreparedKeyFrame(
+        path=path,
+        frames_FHWC=stored.reshape(row["shape"]),
+        times_I=np.array(row["times_us"], dtype=np.int64),
+        places_I=np.array(row["places"], dtype=np.int64),
+    )
+
+
+@lru_cache(maxsize=256)
+def _rows_of(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        raise BadInput("there is no such file", where=path, mend="Prepare the key-frames again")
+    rows: list[dict[str, Any]] = json.loads(path.read_bytes())["key_frames"]
+    return rows
+
+
+@lru_cache(maxsize=256)
+def _mapped(shard: Path) -> Uint8s:
+    if not shard.is_file() or not shard.stat().st_size:
+        raise BadInput("there is no such file, or it is empty", where=shard, mend="Prepare the key-frames again")
+    return np.memmap(shard, dtype=np.uint8, mode="r")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedKeyFrame:
+    """A key-frame's frames as bytes: `times_I` are the instants that may be asked for, `places_I` the frames shown."""
+
+    path: Path
+    frames_FHWC: Uint8s
+    times_I: Ints
+    places_I: Ints
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height of a whole frame."""
+        return self.frames_FHWC.shape[2], self.frames_FHWC.shape[1]
+
+    def read(self, times_T: Ints, *, window: Window) -> Uint8s:
+        """That part of the frames shown then, uint8 [T, H, W, 3].
+
+        Raises:
+            BadInput: an instant was not prepared.
+        """
+        found_T = np.minimum(np.searchsorted(self.times_I, times_T), len(self.times_I) - 1)
+        if (self.times_I[found_T] != times_T).any():
+            raise BadInput(
+                "it lacks an instant that is asked for", where=self.path, mend="Prepare with the recipe's own frames"
+            )
+        return np.stack([cut(self.frames_FHWC[place], window=window) for place in self.places_I[found_T]])

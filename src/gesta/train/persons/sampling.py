@@ -64,6 +64,27 @@ def offset_range(frames: ClipFrames) -> tuple[int, int]:
     return -frames.stride // 2, (frames.stride + 1) // 2
 
 
+def step_range(frames: ClipFrames, *, jitters: bool) -> tuple[int, int]:
+    """The first and last step from the key-frame at which a frame may be taken, in frames at `rate`.
+
+    >>> step_range(ClipFrames(num_frames=4, stride=2), jitters=True)
+    (-5, 2)
+    """
+    low, high = offset_range(frames) if jitters else (0, 1)
+    first = -(frames.num_frames // 2) * frames.stride
+    return first + low, first + (frames.num_frames - 1) * frames.stride + high - 1
+
+
+def reach_us(frames: ClipFrames) -> tuple[int, int]:
+    """How long before and after a key-frame its clip's frames may lie at most, microseconds, moved at random or not.
+
+    >>> reach_us(ClipFrames(num_frames=4, rate=10, stride=2))
+    (500000, 200000)
+    """
+    before, after = steps_us(np.array(step_range(frames, jitters=True)), frames=frames).tolist()
+    return -before, max(0, after)
+
+
 def steps_us(steps_T: Ints, *, frames: ClipFrames) -> Ints:
     """That many frames at `rate` as microseconds, rounded half up, int64 [T]; the same size before and after 0.
 
