@@ -34,7 +34,7 @@ OUTSIDE = ("negative", "drop")
 """What becomes of a person all of whose labels lie outside the wanted classes: one who does none of them, or nobody."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PersonExample:
     """One key-frame: who is there, what each does, and from where its frames may come. N may be 0.
 
@@ -109,7 +109,7 @@ class PartAccount:
         return dataclasses.asdict(self)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PersonSet:
     """Examples with their classes; `sha256` is of ids, times, boxes and labels, not of where files lie."""
 
@@ -163,6 +163,7 @@ def person_set(
         digest.update(repr([*head, example.clip_label, len(example.boxes_N4)]).encode())
         digest.update(np.ascontiguousarray(example.boxes_N4).tobytes())
         digest.update(np.packbits(example.targets_NK > 0).tobytes())
+        digest.update(np.ascontiguousarray(example.weights_NK, dtype=np.float32).tobytes())
         digest.update(np.ascontiguousarray(example.proposals_M5).tobytes())
     names: list[Json] = [[key, name] for key, name in classes.items()]
     return PersonSet(

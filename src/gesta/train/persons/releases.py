@@ -62,7 +62,10 @@ def read_release_persons(
         MissingTable: the folder lacks a table of a release.
         BadInput: it is no release, a class is unknown, or no key-frame of the split has its video.
     """
-    for what, name, choices in (("choice of persons", persons, PERSONS), ("way with persons", outside, OUTSIDE)):
+    for what, name, choices in (
+        ("choice of persons", persons, PERSONS),
+        ("way with persons outside the classes", outside, OUTSIDE),
+    ):
         if name not in choices:
             raise UnknownName(what=what, name=name, choices=choices)
     sha256 = release_hash(release)
