@@ -93,6 +93,7 @@ def predict(
     source: Footage,
     *,
     model: str | Path | PersonScorer,
+    recipe: str | None = None,
     detector: str | Detector = "hog",
     weights: Path | str | None = None,
     detector_min_score: float | None = None,
@@ -111,6 +112,7 @@ def predict(
             input; or pictures, uint8 [H, W, 3] RGB.
         model: a `model.pt` of `gesta train` with a recipe of persons, or what `load_person_scorer` made of one, to be
             used for several sources.
+        recipe: where `model` is a file of weights of MMAction2 or PySlowFast: the recipe of its model.
         detector: name of a detector of `gesta.detect`, or a function of frames.
         weights: the detector's file.
         detector_min_score: least confidence of a person; None = what suits the detector.
@@ -124,20 +126,20 @@ def predict(
     Raises:
         BadVideo: a file cannot be read.
         BadInput: there is no such file or checkpoint, or `stride_s` is not above 0.
-        UnknownName: no such detector or device.
+        UnknownName: no such detector, device or recipe.
         GestaError: an address or a camera cannot be opened.
     """
     stride_us = check_stride(stride_s)
     if isinstance(model, PersonScorer):
         scorer = model
     else:
-        if is_clip_model(model):
+        if recipe is None and is_clip_model(model):
             raise BadInput(
                 "this model labels whole clips and knows no persons",
                 where=model,
                 mend="Use gesta.predict.label_video(), or a model of a recipe of persons",
             )
-        scorer = load_person_scorer(model, device=device, precision=precision)
+        scorer = load_person_scorer(model, recipe=recipe, device=device, precision=precision)
     built = (
         build_detector(detector, None if weights is None else Path(weights)) if isinstance(detector, str) else detector
     )

@@ -22,8 +22,8 @@ from gesta.predict.streams.watch import Looked, Watch
 from gesta.schema import BadVideo, GestaError
 from gesta.tables import Json
 
-MAILBOX_FRAMES = 8
-"""Frames that may wait to be taken. Source: ours; a quarter of a second at 30 frames a second."""
+MAILBOX_FRAMES = 16
+"""Frames that may wait to be taken. Source: ours; half a second at 30 frames a second."""
 
 _WAIT_S = 0.02
 
@@ -231,8 +231,8 @@ class _LiveRun:
     def _told(self, moment: Moment) -> Moment:
         """The moment with what it cost, noted for whoever draws."""
         now = self.now
-        arrived_us = next((at for time_us, at in reversed(self._arrivals) if time_us <= moment.time_us), None)
-        now.latency_us = None if arrived_us is None else self.clock_us() - arrived_us
+        arrived = [at for time_us, at in self._arrivals if time_us <= moment.time_us] or [self._arrivals[0][1]]
+        now.latency_us = self.clock_us() - arrived[-1]
         told = replace(
             moment,
             latency_us=now.latency_us,

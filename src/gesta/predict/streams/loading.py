@@ -4,27 +4,38 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gesta.formats import ava_label_map
 from gesta.models.fold_norms import fold_norms
+from gesta.models.person_weights import load_foreign_person_model
 from gesta.predict.streams.scorers import PersonScorer, key_frame_scorer, whole_frame_scorer
+from gesta.schema import BadInput
 from gesta.tables import sha256_of_file
+from gesta.train.checkpoints import versions
 from gesta.train.devices import pick_device
 from gesta.train.persons.checkpoints import is_person_checkpoint, load_person_checkpoint, person_model_of
+from gesta.train.persons.recipe import PersonRecipe
+from gesta.train.persons.recipes import find_person_recipe
 
 
-def load_person_scorer(checkpoint: str | Path, *, device: str = "auto", precision: str = "auto") -> PersonScorer:
+def load_person_scorer(
+    checkpoint: str | Path, *, recipe: str | None = None, device: str = "auto", precision: str = "auto"
+) -> PersonScorer:
     """The scorer of a person model: one of whole frames, or one of a key-frame recipe (`roi_...`).
 
     Normalisation is folded into the convolutions before it: the same numbers but for rounding, in less time.
 
     Args:
-        checkpoint: a `model.pt` of `gesta train`.
+        checkpoint: a `model.pt` of `gesta train`; with `recipe`, a file of weights of MMAction2 or PySlowFast.
+        recipe: name of the recipe of persons that says what model those weights are of and what it is shown.
         device: auto, cpu or cuda.
         precision: auto (the recipe's), float32 or bfloat16, of convolutions and products.
     Raises:
-        BadInput: there is no such checkpoint, or it is of another kind.
-        UnknownName: no such device.
+        BadInput: there is no such checkpoint, it is of another kind, or the weights do not fit the recipe's model.
+        UnknownName: no such device or recipe.
     """
     place, path = pick_device(device), Path(checkpoint)
+    if recipe is not None:
+        return _foreign_scorer(path, recipe=find_person_recipe(recipe), device=place, precision=precision)
     if not (path.is_file() and is_person_checkpoint(path)):
         return key_frame_scorer(path, device=place)
     loaded = load_person_checkpoint(path)
@@ -37,5 +48,32 @@ def load_person_scorer(checkpoint: str | Path, *, device: str = "auto", precisio
         precision=loaded.recipe.precision if precision == "auto" else precision,
         flip=loaded.recipe.test.flip,
         origin={"recipe": loaded.recipe.name, "data_sha256": loaded.data_sha256, **loaded.versions},
+        sha256=sha256_of_file(path),
+    )
+
+
+def _foreign_scorer(path: Path, *, recipe: PersonRecipe, device: str, precision: str) -> PersonScorer:
+    if not path.is_file():
+        raise BadInput("there is no such file of weights", where=path, mend="Name one of MMAction2 or PySlowFast")
+    known = ava_label_map(80)
+    class_ids = recipe.classes or tuple(known["class_id"])
+    names = dict(known.select("class_id", "name").iter_rows())
+    model = load_foreign_person_model(
+        path,
+        trunk=recipe.trunk,
+        person_head=recipe.head,
+        num_frames=recipe.frames.num_frames,
+        crop_px=recipe.frames.crop_px,
+        class_ids=class_ids,
+    )
+    return whole_frame_scorer(
+        fold_norms(model).to(device),
+        frames=recipe.frames,
+        class_ids=class_ids,
+        class_names=[names[class_id] for class_id in class_ids],
+        device=device,
+        precision=recipe.precision if precision == "auto" else precision,
+        flip=recipe.test.flip,
+        origin={"recipe": recipe.name, "weights": path.name, **versions()},
         sha256=sha256_of_file(path),
     )

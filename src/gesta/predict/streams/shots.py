@@ -7,6 +7,7 @@ Shapes: H and W pixels, 3 = R, G, B.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -155,20 +156,25 @@ def facts_of(name: str, known: VideoFacts) -> dict[str, Json]:
 
 @dataclass(slots=True)
 class Pictured:
-    """Decoded frames made pictures, with one converter a size: it keeps FFmpeg's tables."""
+    """Decoded frames made pictures, with one converter a size: it keeps FFmpeg's tables.
+
+    Viewers may ask from another thread, and a converter serves one at a time.
+    """
 
     rotation_deg: int
     size_px: Size
     _converters: dict[Size, Callable[[Any], Uint8s]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, frame: Any) -> Callable[[Size | None], Uint8s]:
         """The picture of that frame in any size."""
 
         def picture(size: Size | None) -> Uint8s:
             wanted = self.size_px if size is None else size
-            if wanted not in self._converters:
-                self._converters[wanted] = rgb_converter(rotation_deg=self.rotation_deg, size=wanted)
-            return self._converters[wanted](frame)
+            with self._lock:
+                if wanted not in self._converters:
+                    self._converters[wanted] = rgb_converter(rotation_deg=self.rotation_deg, size=wanted)
+                return self._converters[wanted](frame)
 
         return picture
 

@@ -278,13 +278,13 @@ class CameraSource:
     _size_px: Size = (0, 0)
 
     def __post_init__(self) -> None:
-        before = cv2.getLogLevel()  # type: ignore[attr-defined]
-        cv2.setLogLevel(0)  # type: ignore[attr-defined]
+        before = cv2.utils.logging.getLogLevel()
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         try:
             self._capture = cv2.VideoCapture(self.number)
             is_there, first = self._capture.read() if self._capture.isOpened() else (False, None)
         finally:
-            cv2.setLogLevel(before)  # type: ignore[attr-defined]
+            cv2.utils.logging.setLogLevel(before)
         picture: Any = first
         if not is_there:
             self._capture.release()
