@@ -8,13 +8,12 @@ tensor is used or ignored by the rule, or an error names it. A model is changed 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gesta.models.conv_lstm import ConvLstm
 from gesta.models.download import Progress, fetch_weights, weights_folder
@@ -22,13 +21,13 @@ from gesta.models.i3d import I3d
 from gesta.models.published import PUBLISHED_WEIGHTS, ClassList
 from gesta.models.two_stream import Stream, TwoStream
 from gesta.models.weight_files import WeightFile, open_weights
+from gesta.models.weight_filling import Filling, filling_of, listed, write_values
 from gesta.models.weight_names import DEEPMIND_I3D, PYTORCH_I3D, TORCHVISION_RESNET, NameRule, same_names
 from gesta.schema import BadInput, UnknownName
 
 Head = Literal["published", "fresh"]
 """`published`: with the logits; `fresh`: all but the logits, which keep what they have, to train on other classes."""
 
-_MAX_NAMES = 8
 _TENSORFLOW_STEM = "Conv3d_1a_7x7/conv_3d/w"
 
 
@@ -101,11 +100,11 @@ def load_weight_file(
             many names of classes as logits.
     """
     rule, scope = _rule_for(model, file)
-    filling = _filling(model, file, rule=rule, scope=scope, head=head)
+    filling = _filled(model, file, rule=rule, scope=scope, head=head)
     num_logits = _num_logits(model, rule) if head == "published" else 0
     folder = file.path.parent
     names = _class_names(classes, rule=rule, num_logits=num_logits, given=class_names, folder=folder)
-    _write(model, filling.values)
+    write_values(model, filling.values)
     return LoadedWeights(
         rule=rule.name,
         path=file.path,
@@ -132,7 +131,7 @@ def _rule_for(model: nn.Module, file: WeightFile) -> tuple[NameRule, str]:
         return TORCHVISION_RESNET, ""
     if len(ours & names) * 2 > len(ours):
         return same_names(_head_names(model)), ""
-    mend = f"It begins with {_listed(file.shapes)}; the model with {_listed(model.state_dict())}"
+    mend = f"It begins with {listed(file.shapes)}; the model with {listed(model.state_dict())}"
     problem = f"these weights are of no known publication for {type(model).__name__}"
     raise BadInput(problem, where=file.path, mend=mend)
 
@@ -154,85 +153,15 @@ def _head_names(model: nn.Module) -> tuple[str, ...]:
     return tuple(name for name in model.state_dict() if name.rpartition(".")[0] == last)
 
 
-@dataclass(slots=True, kw_only=True)
-class _Filling:
-    values: dict[str, Tensor]
-    filled: list[str]
-    constants: list[str]
-    kept: list[str]
-    ignored: list[str]
-
-
-def _filling(model: nn.Module, file: WeightFile, *, rule: NameRule, scope: str, head: Head) -> _Filling:
+def _filled(model: nn.Module, file: WeightFile, *, rule: NameRule, scope: str, head: Head) -> Filling:
     """What each parameter is to hold, after every name and shape was compared."""
-    ours = model.state_dict()
-    fresh = set(rule.head) if head == "fresh" else set()
-    filling = _Filling(values={}, filled=[], constants=[], kept=[], ignored=[])
-    sources: dict[str, str] = {}
-    missing: list[str] = []
-    for name, slot in ours.items():
-        theirs = rule.theirs(name)
-        constant = rule.constant(name)
-        if name in fresh:
-            filling.kept.append(name)
-        elif theirs is not None and scope + theirs in file.shapes:
-            sources[name] = scope + theirs
-        elif rule.is_kept(name):
-            filling.kept.append(name)
-        elif constant is not None:
-            filling.values[name] = torch.full_like(slot, constant)
-            filling.constants.append(name)
-        else:
-            missing.append(name if theirs is None else f"{scope}{theirs} (for {name})")
-    unused = set(file.shapes) - set(sources.values())
-    heads = {scope + theirs for name in fresh if (theirs := rule.theirs(name)) is not None}
-    strange = [n for n in file.shapes if n in unused - heads and not rule.is_ignored(n.removeprefix(scope))]
-    if scope:
-        # Another stream beside the one that fits is no fault.
-        strange = [name for name in strange if name.startswith(scope)]
-    filling.ignored += [name for name in file.shapes if name in unused and name not in strange]
-    problems = [f"it lacks {_listed(missing)}"] if missing else []
-    problems += [f"it has {_listed(strange)}, for which the model has no place"] if strange else []
-    problems += _take(filling, sources, ours, file, rule=rule)
-    if problems:
+    filling = filling_of(model, file, rule=rule, scope=scope, fresh=set(rule.head) if head == "fresh" else set())
+    if filling.problems:
         mend = "Build the model with as many classes and channels as the weights have"
         mend += ', or load all but the logits with head="fresh"' if rule.head and head == "published" else ""
-        problem = f"these weights ({rule.name}) do not fit {type(model).__name__}: {'; '.join(problems)}"
+        problem = f"these weights ({rule.name}) do not fit {type(model).__name__}: {'; '.join(filling.problems)}"
         raise BadInput(problem, where=file.path, mend=mend)
     return filling
-
-
-def _take(
-    filling: _Filling, sources: Mapping[str, str], ours: Mapping[str, Tensor], file: WeightFile, *, rule: NameRule
-) -> list[str]:
-    """Put the converted tensors into `filling`; what is wrong with them, a sentence each."""
-    misshapen, not_finite = [], []
-    tensors = file.read(sources.values())
-    for name, theirs in sources.items():
-        want = tuple(ours[name].shape)
-        value = rule.converted(name, tensors[theirs], want)
-        if tuple(value.shape) != want:
-            misshapen.append(f"{theirs} {tuple(file.shapes[theirs])} for {name} {want}")
-        elif value.is_floating_point() and not bool(value.isfinite().all()):
-            not_finite.append(theirs)
-        else:
-            filling.values[name] = value
-            filling.filled.append(name)
-    problems = [f"of another shape: {_listed(misshapen)}"] if misshapen else []
-    return problems + ([f"with values that are not finite: {_listed(not_finite)}"] if not_finite else [])
-
-
-def _listed(names: Iterable[str]) -> str:
-    every = list(names)
-    more = f" and {len(every) - _MAX_NAMES} more" if len(every) > _MAX_NAMES else ""
-    return ", ".join(every[:_MAX_NAMES]) + more
-
-
-@torch.no_grad()
-def _write(model: nn.Module, values: Mapping[str, Tensor]) -> None:
-    slots = model.state_dict()
-    for name, value in values.items():
-        slots[name].copy_(value)
 
 
 def _num_logits(model: nn.Module, rule: NameRule) -> int:
