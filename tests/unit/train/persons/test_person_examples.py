@@ -29,8 +29,8 @@ def example(number: int, *, part: str = "ava", does: tuple[int, ...] = (0,), cli
     return PersonExample(
         clip_id=f"c{number}", video_id=f"v{number % 3}", path=Path(f"v{number % 3}.mp4"),
         timestamp_us=number * 1_000_000, start_us=0, end_us=10**9,
-        boxes_N4=np.tile([0.1, 0.1, 0.9, 0.9], (len(does), 1)), person_ids=tuple(range(len(does))), targets_NK=targets_NK,
-        weights_NK=np.ones_like(targets_NK), part=part, clip_label=clip_label,
+        boxes_N4=np.tile([0.1, 0.1, 0.9, 0.9], (len(does), 1)), person_ids=tuple(range(len(does))),
+        targets_NK=targets_NK, weights_NK=np.ones_like(targets_NK), part=part, clip_label=clip_label,
     )  # fmt: skip
 
 
