@@ -20,12 +20,15 @@ class FactoredConv3d(nn.Conv3d):
     With colours last in memory a clip is a pile of pictures, [B T, C, H, W], and also one picture a clip, [B, C, T,
     H W], without a copy; a kernel of 1x1x1 is a product of matrices. There are faster ways to compute those: on one
     thread of a processor a 3x1x1 convolution of 64 to 32 features takes a fifth to a tenth of the time (measured by us,
-    torch 2.13). With other layouts and in an export it is torch's own.
+    torch 2.13). With other layouts, in an export, and where `is_factored` is off, it is torch's own.
     """
+
+    is_factored = True
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
         """Features [B, D, T, H, W], as `nn.Conv3d` gives them but for rounding."""
-        if torch.compiler.is_exporting() or not x_BCTHW.is_contiguous(memory_format=torch.channels_last_3d):
+        is_last = x_BCTHW.is_contiguous(memory_format=torch.channels_last_3d)
+        if not self.is_factored or not is_last or torch.compiler.is_exporting():
             return super().forward(x_BCTHW)
         depth, height, width = self.kernel_size
         by_time, by_row, by_column = self.stride

@@ -238,7 +238,7 @@ def _slow_plan(spec: TrunkSpec, *, res5_stride: int) -> PathPlan:
     if kind.is_small:
         return PathPlan(
             num_blocks=kind.num_blocks, temporal_kernels=(3, 3, 3), temporal_blocks=kind.num_blocks,
-            strides_px=(1, 2, 2), dilations_px=(1, 1, 1), num_features=16, stem_kernel_thw=(1, 5, 5),
+            strides_px=(2, 2, 1), dilations_px=(1, 1, 1), num_features=16, stem_kernel_thw=(1, 5, 5),
             pools_stem=False, differences=True, zero_init_last=False, norm_eps=spec.norm_eps,
             norm_momentum=spec.norm_momentum,
         )  # fmt: skip
