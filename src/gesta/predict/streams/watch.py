@@ -127,13 +127,12 @@ class Watch:
     def end(self, end_us: int) -> Search | None:
         """Say that no frame follows, and when the last one's time is over; gives what is still to be searched."""
         is_known = self.span_us[1] is not None
-        while self._next is not None and (is_known or self._next.time_us < end_us):
+        while self._next is not None and (is_known or self._next.time_us < end_us or self._is_first(self._next)):
             self._pull()
         if not is_known:
             # Without this a source ends in moments that it does not have; the first one it always has.
             kept = [plan for plan in self._pending if plan.time_us < end_us]
-            if not kept and self._pending and not self.num_told:
-                first = self._pending[0]
+            if not kept and self._pending and self._is_first(first := self._pending[0]):
                 kept = [replace(first, time_us=min(first.time_us, max(0, end_us // 2)))]
             if kept:
                 kept[-1] = replace(kept[-1], end_us=max(end_us, kept[-1].start_us + 1))
@@ -186,6 +185,9 @@ class Watch:
             return not self._awaited
         searched_us = self._awaited[0] if self._awaited else (-_FAR_US if self._held is None else self._held.time_us)
         return int(plan.times_T.max()) < self._settled_us and searched_us > plan.time_us + self.wait_us
+
+    def _is_first(self, plan: Plan) -> bool:
+        return plan.start_us == 0
 
     def _pull(self) -> None:
         assert self._next is not None
