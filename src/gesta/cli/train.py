@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from gesta.cli.options import dry_run_option, finish, finish_json, json_option
+from gesta.cli.person_checks import force_option
+from gesta.cli.person_data import clip_labels_option, excluded_option, included_option, proposals_option
 from gesta.cli.progress import progress
 from gesta.cli.train_clips import ClipOptions, train_clips
+from gesta.cli.train_persons import PersonOptions, train_persons
 from gesta.schema import BadInput, UnknownName
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -24,70 +28,91 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )
 @click.option("--threads", type=int, default=None, help="Threads of torch.  [default: torch's own number]")
-@click.option("--split", default=None, help="Clips: which split to learn from.  [default: train, where there is one]")
-@click.option("--val", default=None, help="Clips: a split of DATA, or a path, to try the model on after each epoch.")
-@click.option("--videos", type=_FOLDER, default=None, help="Clips: folder of a list's videos.  [default: its own]")
-@click.option("--label-map", type=_FILE, default=None, help="Clips: class ids and names in place of a list's own.")
+@click.option("--split", default=None, help="Which split to learn from.  [default: train, where there is one]")
+@click.option("--val", default=None, help="A split of DATA, or a path, to try the model on after each epoch.")
+@click.option("--videos", type=_FOLDER, default=None, help="Folder of a list's videos.  [default: its own]")
+@click.option("--label-map", type=_FILE, default=None, help="Class ids and names in place of a list's own.")
+@excluded_option
+@included_option
+@proposals_option
+@clip_labels_option
+@click.option("--classes", default=None, help="Persons: learn these class ids alone, such as 3,6,10.")
+@click.option("--parts", default=None, help="Persons: learn from these parts of DATA alone, such as ava,kinetics.")
+@click.option("--start", default=None, help="Weights to begin from: a model.pt, or published ones by name or file.")
 @click.option(
-    "--start", default=None, help="Clips: weights to begin from: a model.pt, or published ones by name or file."
-)
-@click.option(
-    "--workers", type=int, default=None, help="Clips: processes that decode.  [default: the cores there are; CPU: 0]"
+    "--workers", type=int, default=None, help="Processes that decode.  [default: the cores there are; CPU: 0]"
 )
 @click.option(
     "--cache", type=click.Path(file_okay=False, path_type=Path), default=None,
-    help="Clips: decode each clip once, into this folder (65 MB for ten seconds of 340 px).",
+    help="Decode each clip or key-frame once, into this folder (65 MB for ten seconds of 340 px).",
 )  # fmt: skip
-@click.option("--save-every-min", type=float, default=10.0, show_default=True, help="Clips: minutes a checkpoint.")
-@click.option("--save-every-steps", type=int, default=0, help="Clips: steps a checkpoint.  [default: by minutes alone]")
+@click.option("--save-every-min", type=float, default=10.0, show_default=True, help="Minutes a checkpoint.")
+@click.option("--save-every-steps", type=int, default=0, help="Steps a checkpoint.  [default: by minutes alone]")
+@force_option
 @dry_run_option
 @json_option
 def command(
     data: Path, *, recipe: str, out: Path, seed: int, device: str, threads: int | None, split: str | None,
-    val: str | None, videos: Path | None, label_map: Path | None, start: str | None, workers: int | None,
-    cache: Path | None, save_every_min: float, save_every_steps: int, dry_run: bool, as_json: bool,
+    val: str | None, videos: Path | None, label_map: Path | None, excluded: Path | None, included: Path | None,
+    proposals: Path | None, clip_labels: Path | None, classes: str | None, parts: str | None, start: str | None,
+    workers: int | None, cache: Path | None, save_every_min: float, save_every_steps: int, is_forced: bool,
+    dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Train a model on the split "train" of DATA: a release, a list of clips, prepared clips or a folder of classes.
+    """Train a model on the split "train" of DATA, of what the recipe says: persons at key-frames, or whole clips.
 
-    The recipe says what is trained: a model of persons at key-frames (a release only), or of whole clips.
+    For persons DATA is a release, a csv of AVA or AVA-Kinetics (with --videos and the other files that belong to it),
+    or a TOML or JSON file that names several such parts for each split (docs/train.md). The labels are checked first;
+    what makes training pointless stops it, unless --force. For clips DATA is a release, a list of clips, prepared
+    clips or a folder of classes.
 
     Writes OUT/model.pt, which carries its class names, preprocessing, recipe and the data's hash; OUT/log.jsonl with
-    the losses and, for clips, clips a second, the share of time spent waiting for data and of the device's peak;
-    OUT/train.json with what ran. With --val, OUT/best.pt is the best epoch's model.
+    the losses, clips a second, the share of time spent waiting for data and of the device's peak; OUT/train.json with
+    what ran. With --val, OUT/best.pt is the best epoch's model, by top-1 or by frame mAP on annotated boxes.
 
     A killed run goes on where it was when the command is given again. SIGTERM and Ctrl-C end the step, write
-    OUT/last.pt and exit with 143 or 130. `--dry-run` counts what there is to learn from, and for clips steps, hours
-    and memory. With several GPUs: `torchrun --nproc-per-node 8 -m gesta train ...`; the weights are the same.
+    OUT/last.pt and exit with 143 or 130. `--dry-run` counts what there is to learn from, steps, hours and
+    memory. With several GPUs: `torchrun --nproc-per-node 8 -m gesta train ...`; the weights are the same.
 
     \b
     Example:
       gesta train work/releases/1.0.0 --recipe roi_r3d_tiny_world --out work/model
       gesta train work/releases/1.0.0 --recipe i3d_small_world --val val --out work/clip-model
       gesta train train.csv --videos videos --val val.csv --recipe i3d_k700_2020 --out work/i3d
+      gesta train ava_train.csv --videos films --val ava_val.csv --recipe action_transformer_ava --out work/ava
+      gesta train parts.toml --val val --recipe slowonly_k700_r50_8x8_ava_kinetics --start k700.pth --out work/avak
     """
-    from gesta.train import find_recipe, plan_train, run_train
+    from gesta.train import PERSON_RECIPES, find_recipe, plan_train, run_train
     from gesta.train.clips import CLIP_RECIPES
     from gesta.train.recipes import RECIPES
 
-    options = ClipOptions(
-        split=split, val=val, videos=videos, label_map=label_map, start=start, workers=workers, cache=cache,
-        save_every_min=save_every_min, save_every_steps=save_every_steps,
-    )  # fmt: skip
+    files = {"excluded": excluded, "included": included, "proposals": proposals, "clip-labels": clip_labels}
     if recipe in CLIP_RECIPES:
+        _refuse({**files, "classes": classes, "parts": parts}, recipe=recipe, whose="persons")
+        options = ClipOptions(
+            split=split, val=val, videos=videos, label_map=label_map, start=start, workers=workers, cache=cache,
+            save_every_min=save_every_min, save_every_steps=save_every_steps,
+        )  # fmt: skip
         train_clips(
             data, recipe=recipe, out=out, seed=seed, device=device, threads=threads, options=options,
             dry_run=dry_run, as_json=as_json,
         )  # fmt: skip
         return None
+    if recipe in PERSON_RECIPES:
+        of_persons = PersonOptions(
+            split=split, val=val, files={"videos": videos, "label-map": label_map, **files}, classes=classes,
+            parts=parts, start=start, workers=workers, cache=cache, save_every_min=save_every_min,
+            save_every_steps=save_every_steps, is_forced=is_forced,
+        )  # fmt: skip
+        train_persons(
+            data, recipe=recipe, out=out, seed=seed, device=device, threads=threads, options=of_persons,
+            dry_run=dry_run, as_json=as_json,
+        )  # fmt: skip
+        return None
     if recipe not in RECIPES:
-        raise UnknownName(what="recipe", name=recipe, choices=[*RECIPES, *CLIP_RECIPES])
-    asked = [name for name in ("split", "val", "videos", "label_map", "start", "workers", "cache")
-             if getattr(options, name) is not None]  # fmt: skip
-    if asked:
-        raise BadInput(
-            f"--{asked[0].replace('_', '-')} is for recipes of clips, and {recipe!r} is one of key-frames",
-            mend="Leave it out, or choose a recipe of docs/recipes.md",
-        )
+        raise UnknownName(what="recipe", name=recipe, choices=[*RECIPES, *PERSON_RECIPES, *CLIP_RECIPES])
+    asked = {"split": split, "val": val, "videos": videos, "label-map": label_map, "start": start, "workers": workers,
+             "cache": cache, **files, "classes": classes, "parts": parts}  # fmt: skip
+    _refuse(asked, recipe=recipe, whose="clips")
     if dry_run:
         plan = plan_train(data, recipe=recipe)
         text = (
@@ -106,3 +131,18 @@ def command(
             on_epoch=lambda _line: advance(1),
         )
     return finish(summary, as_json=as_json)
+
+
+def _refuse(asked: Mapping[str, object], *, recipe: str, whose: str) -> None:
+    """Nothing, once none of these options is given.
+
+    Raises:
+        BadInput: one is.
+    """
+    given = [name for name, value in asked.items() if value is not None]
+    if given:
+        kind = "clips" if whose == "persons" else "key-frames"
+        raise BadInput(
+            f"--{given[0]} is for recipes of {whose}, and {recipe!r} is one of {kind}",
+            mend="Leave it out, or choose a recipe of docs/recipes.md",
+        )

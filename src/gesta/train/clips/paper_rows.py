@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from gesta.train.clips.cost import CARD, EXPECTED_MFU_FRAC, cost_of
 from gesta.train.clips.recipe import ClipRecipe
 from gesta.train.clips.recipes import CLIP_RECIPES
+from gesta.train.persons.paper_rows import person_recipe_section
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +104,9 @@ def command_of(function: Callable[[], ClipRecipe]) -> str:
 
 
 def recipe_page() -> str:
-    """`docs/recipes.md`: every row of the papers' tables with its recipe, the recipes' commands, costs and numbers."""
+    """`docs/recipes.md`: every row of the papers' tables with its recipe, number and cost, and the recipes' commands."""
     parts = [
-        "# Recipes of clip models\n",
+        "# Recipes\n",
         "Made from the program by `make docs`; a test keeps it so. Each recipe is a function in",
         "`gesta.train.clips` whose docstring says where every setting is from.\n",
         f"Hours are arithmetic: the operations of all steps on one {CARD} at {EXPECTED_MFU_FRAC:.0%} of its peak in",
@@ -125,4 +126,4 @@ def recipe_page() -> str:
     for name, function in CLIP_RECIPES.items():
         first = (inspect.getdoc(function) or "").splitlines()[0].rstrip(".")
         parts.append(f"| `{name}` | {first} | `{command_of(function)}` |")
-    return "\n".join(parts) + "\n"
+    return "\n".join(parts) + "\n" + person_recipe_section()

@@ -12,11 +12,12 @@ from gesta.models.feature_bank import FeatureBankSpec
 from gesta.models.person_heads import PersonHead
 from gesta.models.person_losses import PersonLoss
 from gesta.models.trunks import TrunkSpec
-from gesta.schema import BadInput
+from gesta.schema import BadInput, UnknownName
 from gesta.train.clips.frames import ClipFrames
 from gesta.train.clips.recipe import SpikeRule, check_learning, with_tuples
 from gesta.train.persons.augment import MMACTION2, PersonAugment
 from gesta.train.persons.boxes import PersonBoxes
+from gesta.train.persons.examples import OUTSIDE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,8 @@ class PersonRecipe:
         boxes: whose boxes are trained on.
         loss: of a person.
         classes: ids of the classes to learn, in the order of the outputs; None = all that the data have.
+        outside: what becomes of a person who does none of `classes`: learnt from as doing none ("negative"), or left
+            out ("drop").
         clip_loss_weight: of the cross-entropy of the clips' own classes, the mean over the clips that have one, beside
             the persons' loss (multi-task); 0 = persons alone.
         pretrained: the published weights that this recipe's numbers began from, in words: what `--start` should name.
@@ -61,6 +64,7 @@ class PersonRecipe:
     boxes: PersonBoxes = field(default_factory=PersonBoxes)
     loss: PersonLoss = field(default_factory=PersonLoss)
     classes: tuple[int, ...] | None = None
+    outside: str = "negative"
     clip_loss_weight: float = 0.0
     pretrained: str = ""
     epochs: int
@@ -101,6 +105,8 @@ class PersonRecipe:
                 are not in colour.
         """
         check_learning(self)
+        if self.outside not in OUTSIDE:
+            raise UnknownName(what="way with persons outside the classes", name=self.outside, choices=OUTSIDE)
         if self.augment.crop == "whole":
             raise BadInput(
                 f"recipe {self.name!r} trains on whole frames, whose sizes differ from film to film",

@@ -44,7 +44,7 @@ def slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb() -> PersonRecipe:
     Command: `gesta train AVA21.toml --recipe slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb --val val --start
     slowonly_r50_4x16_k400.pth --out OUT`.
 
-    Hardware and cost: Published with 8 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 8 GPUs; 2.0 hours of one H200 by arithmetic.
 
     Expect: frame mAP 20.1 on AVA 2.1's validation films with detected boxes (published; not reproduced with gesta
     yet).
@@ -75,7 +75,7 @@ def slowonly_omnisource_pretrained_r50_4x16x1_20e_ava_rgb() -> PersonRecipe:
     Command: `gesta train AVA21.toml --recipe slowonly_omnisource_pretrained_r50_4x16x1_20e_ava_rgb --val val --start
     slowonly_r50_4x16_omnisource.pth --out OUT`.
 
-    Hardware and cost: Published with 8 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 8 GPUs; 2.0 hours of one H200 by arithmetic.
 
     Expect: frame mAP 21.8 on AVA 2.1's validation films with detected boxes (published; not reproduced with gesta
     yet).
@@ -96,7 +96,7 @@ def slowonly_nl_kinetics_pretrained_r50_4x16x1_10e_ava_rgb() -> PersonRecipe:
     Command: `gesta train AVA21.toml --recipe slowonly_nl_kinetics_pretrained_r50_4x16x1_10e_ava_rgb --val val --start
     slowonly_nl_r50_4x16_k400.pth --out OUT`.
 
-    Hardware and cost: Published with 8 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 8 GPUs; 1.4 hours of one H200 by arithmetic.
 
     Expect: frame mAP 21.75 on AVA 2.1's validation films with detected boxes (published; not reproduced with gesta
     yet).
@@ -126,7 +126,7 @@ def slowonly_nl_kinetics_pretrained_r50_8x8x1_10e_ava_rgb() -> PersonRecipe:
     Command: `gesta train AVA21.toml --recipe slowonly_nl_kinetics_pretrained_r50_8x8x1_10e_ava_rgb --val val --start
     slowonly_nl_r50_8x8_k400.pth --out OUT`.
 
-    Hardware and cost: Published with 16 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 16 GPUs; 2.9 hours of one H200 by arithmetic.
 
     Expect: frame mAP 23.79 on AVA 2.1's validation films with detected boxes (published; not reproduced with gesta
     yet).
@@ -152,7 +152,7 @@ def slowonly_kinetics_pretrained_r101_8x8x1_20e_ava_rgb() -> PersonRecipe:
     Command: `gesta train AVA21.toml --recipe slowonly_kinetics_pretrained_r101_8x8x1_20e_ava_rgb --val val --start
     slowonly_r101_8x8_k400.pth --out OUT`.
 
-    Hardware and cost: Published with 16 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 16 GPUs; 6.6 hours of one H200 by arithmetic.
 
     Expect: frame mAP 24.6 on AVA 2.1's validation films with detected boxes (published; not reproduced with gesta
     yet).
@@ -177,7 +177,7 @@ def slowonly_omnisource_pretrained_r101_8x8x1_20e_ava_rgb() -> PersonRecipe:
     Command: `gesta train AVA21.toml --recipe slowonly_omnisource_pretrained_r101_8x8x1_20e_ava_rgb --val val --start
     slowonly_r101_8x8_omnisource.pth --out OUT`.
 
-    Hardware and cost: Published with 16 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 16 GPUs; 6.6 hours of one H200 by arithmetic.
 
     Expect: frame mAP 25.9 on AVA 2.1's validation films with detected boxes (published; not reproduced with gesta
     yet).
@@ -197,7 +197,7 @@ def slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb() -> PersonRecipe:
     Command: `gesta train AVA21.toml --recipe slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb --val val --start
     slowfast_r50_4x16_k400.pth --out OUT`.
 
-    Hardware and cost: Published with 16 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 16 GPUs; 2.4 hours of one H200 by arithmetic.
 
     Expect: frame mAP 24.4 on AVA 2.1's validation films with detected boxes (published; not reproduced with gesta
     yet).
@@ -222,7 +222,7 @@ def slowfast_context_kinetics_pretrained_r50_4x16x1_20e_ava_rgb() -> PersonRecip
     Command: `gesta train AVA21.toml --recipe slowfast_context_kinetics_pretrained_r50_4x16x1_20e_ava_rgb --val val
     --start slowfast_r50_4x16_k400.pth --out OUT`.
 
-    Hardware and cost: Published with 16 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 16 GPUs; 2.4 hours of one H200 by arithmetic.
 
     Expect: frame mAP 25.4 on AVA 2.1's validation films with detected boxes (published; not reproduced with gesta
     yet).
@@ -242,7 +242,7 @@ def slowfast_kinetics_pretrained_r50_8x8x1_20e_ava_rgb() -> PersonRecipe:
     Command: `gesta train AVA21.toml --recipe slowfast_kinetics_pretrained_r50_8x8x1_20e_ava_rgb --val val --start
     slowfast_r50_8x8_k400.pth --out OUT`.
 
-    Hardware and cost: Published with 16 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 16 GPUs; 4.5 hours of one H200 by arithmetic.
 
     Expect: frame mAP 25.5 on AVA 2.1's validation films with detected boxes (published; not reproduced with gesta
     yet).
@@ -265,7 +265,7 @@ def slowfast_kinetics_pretrained_r50_8x8x1_cosine_10e_ava22_rgb() -> PersonRecip
     Command: `gesta train AVA22.toml --recipe slowfast_kinetics_pretrained_r50_8x8x1_cosine_10e_ava22_rgb --val val
     --start slowfast_r50_8x8_k400.pth --out OUT`.
 
-    Hardware and cost: Published with 8 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 8 GPUs; 2.3 hours of one H200 by arithmetic.
 
     Expect: frame mAP 26.1 on AVA 2.2's validation films with detected boxes (published; not reproduced with gesta
     yet).
@@ -291,7 +291,7 @@ def slowfast_temporal_max_kinetics_pretrained_r50_8x8x1_cosine_10e_ava22_rgb() -
     Command: `gesta train AVA22.toml --recipe slowfast_temporal_max_kinetics_pretrained_r50_8x8x1_cosine_10e_ava22_rgb
     --val val --start slowfast_r50_8x8_k400.pth --out OUT`.
 
-    Hardware and cost: Published with 8 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 8 GPUs; 2.3 hours of one H200 by arithmetic.
 
     Expect: frame mAP 26.4 on AVA 2.2's validation films with detected boxes (published; not reproduced with gesta
     yet).
@@ -312,7 +312,7 @@ def slowfast_temporal_max_focal_alpha3_gamma1_kinetics_pretrained_r50_8x8x1_cosi
     slowfast_temporal_max_focal_alpha3_gamma1_kinetics_pretrained_r50_8x8x1_cosine_10e_ava22_rgb --val val --start
     slowfast_r50_8x8_k400.pth --out OUT`.
 
-    Hardware and cost: Published with 8 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 8 GPUs; 2.3 hours of one H200 by arithmetic.
 
     Expect: frame mAP 26.8 on AVA 2.2's validation films with detected boxes (published; not reproduced with gesta
     yet).
@@ -332,7 +332,7 @@ def slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb_custom_classes() -> Pers
     Command: `gesta train AVA21.toml --recipe slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb_custom_classes --val
     val --start slowonly_r50_4x16_k400.pth --out OUT`.
 
-    Hardware and cost: Published with 8 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 8 GPUs; 2.0 hours of one H200 by arithmetic.
 
     Expect: frame mAP 33.11 on these classes (published; a model of all 80 classes has 19.48 on them; not reproduced
     with gesta yet).
@@ -343,6 +343,7 @@ def slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb_custom_classes() -> Pers
         slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb(),
         name="slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb_custom_classes",
         classes=CUSTOM_CLASSES,
+        outside="drop",
     )
 
 
@@ -352,7 +353,7 @@ def slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb_custom_classes() -> Pers
     Command: `gesta train AVA21.toml --recipe slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb_custom_classes --val
     val --start slowfast_r50_4x16_k400.pth --out OUT`.
 
-    Hardware and cost: Published with 16 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 16 GPUs; 2.4 hours of one H200 by arithmetic.
 
     Expect: frame mAP 37.85 on these classes (published; a model of all 80 classes has 18.64 on them; not reproduced
     with gesta yet).
@@ -363,5 +364,6 @@ def slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb_custom_classes() -> Pers
         slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb(),
         name="slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb_custom_classes",
         classes=CUSTOM_CLASSES,
+        outside="drop",
         warmup_from_frac=0.05,
     )

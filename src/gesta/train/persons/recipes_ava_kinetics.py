@@ -35,7 +35,7 @@ def slowonly_k400_r50_4x16_ava_kinetics() -> PersonRecipe:
     Command: `gesta train AVAK.toml --recipe slowonly_k400_r50_4x16_ava_kinetics --val val --start
     slowonly_r50_4x16_k400.pth --out OUT`.
 
-    Hardware and cost: Published with 8 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 8 GPUs; 1.6 hours of one H200 by arithmetic.
 
     Expect: frame mAP 24.53 on AVA 2.2's validation films with detected boxes, trained on AVA-Kinetics (published; not
     reproduced with gesta yet).
@@ -66,7 +66,7 @@ def slowonly_k700_r50_4x16_ava_kinetics() -> PersonRecipe:
     Command: `gesta train AVAK.toml --recipe slowonly_k700_r50_4x16_ava_kinetics --val val --start
     slowonly_r50_4x16_k700.pth --out OUT`.
 
-    Hardware and cost: Published with 8 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 8 GPUs; 1.6 hours of one H200 by arithmetic.
 
     Expect: frame mAP 25.87 on AVA 2.2's validation films with detected boxes, trained on AVA-Kinetics (published; not
     reproduced with gesta yet).
@@ -86,7 +86,7 @@ def slowonly_k400_r50_8x8_ava_kinetics() -> PersonRecipe:
     Command: `gesta train AVAK.toml --recipe slowonly_k400_r50_8x8_ava_kinetics --val val --start
     slowonly_r50_8x8_k400.pth --out OUT`.
 
-    Hardware and cost: Published with 8 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 8 GPUs; 3.3 hours of one H200 by arithmetic.
 
     Expect: frame mAP 26.1 on AVA 2.2's validation films with detected boxes, trained on AVA-Kinetics (published; not
     reproduced with gesta yet).
@@ -108,7 +108,7 @@ def slowonly_k700_r50_8x8_ava_kinetics() -> PersonRecipe:
     Command: `gesta train AVAK.toml --recipe slowonly_k700_r50_8x8_ava_kinetics --val val --start
     slowonly_r50_8x8_k700.pth --out OUT`.
 
-    Hardware and cost: Published with 8 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 8 GPUs; 3.3 hours of one H200 by arithmetic.
 
     Expect: frame mAP 27.82 on AVA 2.2's validation films with detected boxes, trained on AVA-Kinetics (published; not
     reproduced with gesta yet).
@@ -128,7 +128,7 @@ def slowonly_k700_r50_context_8x8_ava_kinetics() -> PersonRecipe:
     Command: `gesta train AVAK.toml --recipe slowonly_k700_r50_context_8x8_ava_kinetics --val val --start
     slowonly_r50_8x8_k700.pth --out OUT`.
 
-    Hardware and cost: Published with 8 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 8 GPUs; 3.3 hours of one H200 by arithmetic.
 
     Expect: frame mAP 28.31 on AVA 2.2's validation films with detected boxes, trained on AVA-Kinetics (published; not
     reproduced with gesta yet).
@@ -148,7 +148,7 @@ def slowonly_k700_r50_context_temporal_max_8x8_ava_kinetics() -> PersonRecipe:
     Command: `gesta train AVAK.toml --recipe slowonly_k700_r50_context_temporal_max_8x8_ava_kinetics --val val --start
     slowonly_r50_8x8_k700.pth --out OUT`.
 
-    Hardware and cost: Published with 8 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 8 GPUs; 3.3 hours of one H200 by arithmetic.
 
     Expect: frame mAP 28.48 on AVA 2.2's validation films with detected boxes, trained on AVA-Kinetics (published; not
     reproduced with gesta yet).
@@ -168,7 +168,7 @@ def slowonly_k700_r50_context_temporal_max_nl_head_8x8_ava_kinetics() -> PersonR
     Command: `gesta train AVAK.toml --recipe slowonly_k700_r50_context_temporal_max_nl_head_8x8_ava_kinetics --val val
     --start slowonly_r50_8x8_k700.pth --out OUT`.
 
-    Hardware and cost: Published with 8 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 8 GPUs; 3.3 hours of one H200 by arithmetic.
 
     Expect: frame mAP 29.83 on AVA 2.2's validation films with detected boxes, trained on AVA-Kinetics (published; not
     reproduced with gesta yet).
@@ -188,7 +188,7 @@ def slowonly_k700_r50_context_temporal_max_nl_head_focal_8x8_ava_kinetics() -> P
     Command: `gesta train AVAK.toml --recipe slowonly_k700_r50_context_temporal_max_nl_head_focal_8x8_ava_kinetics
     --val val --start slowonly_r50_8x8_k700.pth --out OUT`.
 
-    Hardware and cost: Published with 8 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 8 GPUs; 3.3 hours of one H200 by arithmetic.
 
     Expect: frame mAP 30.33 on AVA 2.2's validation films with detected boxes, trained on AVA-Kinetics (published; not
     reproduced with gesta yet).
@@ -208,7 +208,7 @@ def slowonly_k700_r50_tricks_16x4_ava_kinetics() -> PersonRecipe:
     Command: `gesta train AVAK.toml --recipe slowonly_k700_r50_tricks_16x4_ava_kinetics --val val --start
     slowonly_r50_16x4_k700.pth --out OUT`.
 
-    Hardware and cost: Published with 8 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 8 GPUs; 6.5 hours of one H200 by arithmetic.
 
     Expect: frame mAP 31.29 on AVA 2.2's validation films with detected boxes, trained on AVA-Kinetics (published; not
     reproduced with gesta yet).
@@ -230,7 +230,7 @@ def action_transformer_ava_kinetics() -> PersonRecipe:
     Command: `gesta train AVAK.toml --recipe action_transformer_ava_kinetics --val val --start i3d_rgb_kinetics_400
     --out OUT`.
 
-    Hardware and cost: The paper names none; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: The paper names none; 3.1 hours of one H200 by arithmetic.
 
     Expect: frame mAP 32.74 on AVA, 35.54 on Kinetics and 35.98 on both with annotated boxes; 23.01, 20.03 and 22.99
     with detected ones (published; not reproduced with gesta yet).
@@ -266,7 +266,7 @@ def action_transformer_ava() -> PersonRecipe:
     Command: `gesta train AVA22.toml --recipe action_transformer_ava --val val --start i3d_rgb_kinetics_400 --out
     OUT`.
 
-    Hardware and cost: The paper names none; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: The paper names none; 1.9 hours of one H200 by arithmetic.
 
     Expect: frame mAP 27.47 on AVA, 16.08 on Kinetics and 24.26 on both with annotated boxes; 19.05, 8.4 and 15.61
     with detected ones (published; not reproduced with gesta yet).
@@ -285,7 +285,7 @@ def action_transformer_kinetics() -> PersonRecipe:
     Command: `gesta train KINETICS.toml --recipe action_transformer_kinetics --val val --start i3d_rgb_kinetics_400
     --out OUT`.
 
-    Hardware and cost: The paper names none; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: The paper names none; 1.3 hours of one H200 by arithmetic.
 
     Expect: frame mAP 22.09 on AVA, 33.68 on Kinetics and 26.96 on both with annotated boxes; 15.59, 19.05 and 16.79
     with detected ones (published; not reproduced with gesta yet).
@@ -304,7 +304,7 @@ def action_transformer_multi_task_ava_kinetics() -> PersonRecipe:
     Command: `gesta train AVAK.toml --recipe action_transformer_multi_task_ava_kinetics --val val --start
     i3d_rgb_kinetics_400 --out OUT`.
 
-    Hardware and cost: Ours; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Ours; 3.1 hours of one H200 by arithmetic.
 
     Expect: unknown: the paper names it as future work (section 4); the yardstick is
     `action_transformer_ava_kinetics`.
@@ -324,7 +324,7 @@ def pyslowfast_slow_r50_4x16_ava22() -> PersonRecipe:
     Command: `gesta train AVA22.toml --recipe pyslowfast_slow_r50_4x16_ava22 --val val --start C2D_8x8_R50.pkl --out
     OUT`.
 
-    Hardware and cost: Published with 8 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 8 GPUs; 1.5 hours of one H200 by arithmetic.
 
     Expect: frame mAP 19.5 on AVA 2.2's validation films with detected boxes (published; not reproduced with gesta
     yet).
@@ -358,7 +358,7 @@ def pyslowfast_slowfast_r50_8x8_ava22() -> PersonRecipe:
     Command: `gesta train AVA22.toml --recipe pyslowfast_slowfast_r50_8x8_ava22 --val val --start SLOWFAST_8x8_R50.pkl
     --out OUT`.
 
-    Hardware and cost: Published with 8 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 8 GPUs; 3.5 hours of one H200 by arithmetic.
 
     Expect: frame mAP 24.67 on AVA 2.2's validation films (published by PyTorchVideo's zoo for this make; not
     reproduced with gesta yet).
@@ -381,7 +381,7 @@ def pyslowfast_slowfast_r101_8x8_ava22() -> PersonRecipe:
     Command: `gesta train AVA22.toml --recipe pyslowfast_slowfast_r101_8x8_ava22 --val val --start
     SLOWFAST_32x2_R101_50_50_k600.pkl --out OUT`.
 
-    Hardware and cost: Published with 8 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 8 GPUs; 5.3 hours of one H200 by arithmetic.
 
     Expect: frame mAP 29.1 on AVA 2.2's validation films with detected boxes (published; not reproduced with gesta
     yet). The same on AVA 2.1: 28.2.
@@ -404,7 +404,7 @@ def videomae_base_ava_kinetics() -> PersonRecipe:
     Command: `gesta train AVAK.toml --recipe videomae_base_ava_kinetics --val val --start
     MCG-NJU/videomae-base-finetuned-kinetics --out OUT`.
 
-    Hardware and cost: Published with 8 GPUs; @HOURS@ hours of one H200 by arithmetic.
+    Hardware and cost: Published with 8 GPUs; 20.0 hours of one H200 by arithmetic.
 
     Expect: frame mAP 33.6 on AVA 2.2's validation films with detected boxes (published; not reproduced with gesta
     yet).

@@ -7,6 +7,7 @@ Shapes: B clips, T frames, H and W px; N persons, K classes; boxes x1 y1 x2 y2 a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -164,8 +165,10 @@ def _gathered(
         found = _measured(every, val=val, measure=measure) if crew.is_first else {}
         # The first process's numbers are everybody's: all must agree which epoch is best.
         found = crew.gather([found])[0]
-        numbers |= {f"val_{name}": round(value, 6) for name, value in found.items()}
-        score = found.get(MAP, score)
+        # No number, as of persons of whom nothing is annotated, is no score either.
+        known = {name: value for name, value in found.items() if math.isfinite(value)}
+        numbers |= {f"val_{name}": round(known[name], 6) if name in known else None for name in found}
+        score = known.get(MAP, score)
     return Tried(loss=mean, score=score, numbers=numbers, rejects=rejects)
 
 

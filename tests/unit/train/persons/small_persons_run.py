@@ -59,7 +59,10 @@ def _example(number: int, path: Path) -> PersonExample:
 
 def small_persons(folder: Path, *, count: int = 12) -> PersonSet:
     """Twelve key-frames of six films; some show nobody, and two in three have a clip class."""
-    paths = [write_video(folder / f"v{number}.mp4", _pictures(number), fps=Fraction(30)) for number in range(6)]
+    paths = [folder / f"v{number}.mp4" for number in range(6)]
+    for number, path in enumerate(paths):
+        if not path.is_file():
+            write_video(path, _pictures(number), fps=Fraction(30))
     return person_set(
         [_example(number, paths[number % 6]) for number in range(count)],
         classes=CLASSES,
