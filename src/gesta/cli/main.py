@@ -19,8 +19,8 @@ LINE = (
 """The line, one verb a room. Source: the house's plan, section "The line"."""
 
 OTHERS = (
-    "run", "demo", "board", "classes", "world", "prepare", "score", "study", "features", "train-detector", "tables",
-    "lint", "convert", "export",
+    "run", "demo", "board", "classes", "world", "prepare", "score", "study", "benchmark", "features", "train-detector",
+    "tables", "lint", "convert", "export", "onnx",
 )  # fmt: skip
 """Commands that are not on the line: they drive it, feed it or show it."""
 
@@ -29,6 +29,7 @@ EXTRA_OF = {
     "starlette": "label", "sqlalchemy": "label", "httpx": "label", "alembic": "label", "psycopg": "label",
     "orjson": "label", "torch": "train", "torchvision": "train", "transformers": "models", "safetensors": "models",
     "ray": "cluster", "jinja2": "report", "PIL": "report", "matplotlib": "stats", "mlcroissant": "croissant",
+    "onnx": "onnx", "onnxscript": "onnx",
 }  # fmt: skip
 """Which extra brings a module, for the message when it is not there."""
 

@@ -80,8 +80,9 @@ class AskBank(nn.Module):
 
     def forward(self, own_Nd: Tensor, window_BLd: Tensor, clips_N: Tensor) -> Tensor:
         """What each box found, [N, d]: `own_Nd` [N, d] asks the window [B, L, d] of its clip `clips_N` [N]."""
-        key, value = self.key(window_BLd)[clips_N], self.value(window_BLd)[clips_N]
-        found = functional.scaled_dot_product_attention(self.query(own_Nd)[:, None], key, value)[:, 0]
+        # With an axis of one head: ONNX's attention knows no input of three axes.
+        key, value = (part(window_BLd)[clips_N][:, None] for part in (self.key, self.value))
+        found = functional.scaled_dot_product_attention(self.query(own_Nd)[:, None, None], key, value)[:, 0, 0]
         return self.dropout(self.out(functional.relu(self.norm(found))))
 
 
