@@ -27,7 +27,7 @@ def make_optimiser(model: nn.Module, *, recipe: AnyRecipe) -> torch.optim.Optimi
     or "all". With `layer_decay` each layer of a transformer learns that much slower than the next one.
 
     Raises:
-        BadInput: layer decay is asked for, and the model has no numbered layers.
+        BadInput: layer decay is asked for, and the model has not one list of numbered layers.
     Source: He et al., Bag of Tricks (2019), section 2.3, for "matrices"; PySlowFast's `construct_optimizer` with
         BN.WEIGHT_DECAY 0 for "all-but-norms"; MMAction2's AVA configs for "all"; Bao et al., BEiT (2021), appendix H,
         for layer decay.
@@ -76,10 +76,12 @@ def _by_scale(
     if layer_decay is None:
         yield None, named
         return
-    numbers = [int(found.group(1)) for name, _weight in named if (found := _LAYER.search(name))]
-    if not numbers:
+    found_all = [found for name, _weight in named if (found := _LAYER.search(name))]
+    numbers = [int(found.group(1)) for found in found_all]
+    # The stages of a ResNet have blocks too, each its own list.
+    if len({found.string[: found.start()] for found in found_all}) != 1:
         raise BadInput(
-            f"recipe {recipe_name!r} decays rates layer by layer, and the model has no numbered layers",
+            f"recipe {recipe_name!r} decays rates layer by layer, and the model has not one list of numbered layers",
             mend="Want layer_decay=None",
         )
     num_layers = max(numbers) + 1

@@ -104,7 +104,7 @@ def command_of(function: Callable[[], ClipRecipe]) -> str:
 
 
 def recipe_page() -> str:
-    """`docs/recipes.md`: every row of the papers' tables with its recipe, number and cost, and the recipes' commands."""
+    """`docs/recipes.md`: every row of published tables with its recipe, number and cost, and the recipes' commands."""
     parts = [
         "# Recipes\n",
         "Made from the program by `make docs`; a test keeps it so. Each recipe is a function in",

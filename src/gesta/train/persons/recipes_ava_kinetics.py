@@ -227,7 +227,7 @@ def slowonly_k700_r50_tricks_16x4_ava_kinetics() -> PersonRecipe:
 def action_transformer_ava_kinetics() -> PersonRecipe:
     """The Action Transformer on I3D, trained on annotated boxes of AVA and Kinetics.
 
-    Command: `gesta train AVAK.toml --recipe action_transformer_ava_kinetics --val val --start i3d_rgb_kinetics_400
+    Command: `gesta train AVAK.toml --recipe action_transformer_ava_kinetics --val val --start i3d-rgb-imagenet-k400
     --out OUT`.
 
     Hardware and cost: The paper names none; 3.1 hours of one H200 by arithmetic.
@@ -246,7 +246,7 @@ def action_transformer_ava_kinetics() -> PersonRecipe:
         frames=dataclasses.replace(shown(32, 2), mean_rgb=(0.5, 0.5, 0.5), std_rgb=(0.5, 0.5, 0.5)),
         augment=PYSLOWFAST,
         boxes=PersonBoxes(train="truth"),
-        pretrained="I3D RGB, Kinetics-400",
+        pretrained="I3D RGB, ImageNet and Kinetics-400",
         epochs=12,
         clips_per_batch=64,
         num_parts=8,
@@ -263,7 +263,7 @@ def action_transformer_ava_kinetics() -> PersonRecipe:
 def action_transformer_ava() -> PersonRecipe:
     """The same trained on AVA alone.
 
-    Command: `gesta train AVA22.toml --recipe action_transformer_ava --val val --start i3d_rgb_kinetics_400 --out
+    Command: `gesta train AVA22.toml --recipe action_transformer_ava --val val --start i3d-rgb-imagenet-k400 --out
     OUT`.
 
     Hardware and cost: The paper names none; 1.9 hours of one H200 by arithmetic.
@@ -282,7 +282,7 @@ def action_transformer_ava() -> PersonRecipe:
 def action_transformer_kinetics() -> PersonRecipe:
     """The same trained on Kinetics alone.
 
-    Command: `gesta train KINETICS.toml --recipe action_transformer_kinetics --val val --start i3d_rgb_kinetics_400
+    Command: `gesta train KINETICS.toml --recipe action_transformer_kinetics --val val --start i3d-rgb-imagenet-k400
     --out OUT`.
 
     Hardware and cost: The paper names none; 1.3 hours of one H200 by arithmetic.
@@ -302,7 +302,7 @@ def action_transformer_multi_task_ava_kinetics() -> PersonRecipe:
     """The same on both, learning each Kinetics clip's own class beside its persons.
 
     Command: `gesta train AVAK.toml --recipe action_transformer_multi_task_ava_kinetics --val val --start
-    i3d_rgb_kinetics_400 --out OUT`.
+    i3d-rgb-imagenet-k400 --out OUT`.
 
     Hardware and cost: Ours; 3.1 hours of one H200 by arithmetic.
 
