@@ -98,7 +98,7 @@ class TimedSource:
 
     @property
     def span_us(self) -> tuple[int, int | None]:
-        return self.times_us[0], self.end_us if self.knows_end else None
+        return (self.times_us or [0])[0], self.end_us if self.knows_end else None
 
     def facts(self) -> dict[str, Json]:
         return {"file": self.name, "width_px": WIDTH, "height_px": HEIGHT}
