@@ -16,7 +16,8 @@
     [[val]]
     ...
 
-Paths are relative to the file's folder. Keys are the fields of `AvaSource`.
+Paths are relative to the file's folder. Keys are the fields of `AvaSource`; null is as left out. The `world.json` of
+`gesta world --kind people` is such a file too: its splits lie below the key `splits`.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ def read_parts_file(path: Path) -> dict[str, tuple[AvaSource, ...]]:
         raise BadInput(
             f"this is no {path.suffix[1:].upper()} ({error})", where=path, mend="See docs/train.md"
         ) from error
+    if isinstance(values, dict) and isinstance(values.get("splits"), dict):
+        values = values["splits"]
     if not isinstance(values, dict) or not values:
         raise BadInput("it names no split", where=path, mend="Want [[train]] and its keys; see docs/train.md")
     found = {}
@@ -72,7 +75,7 @@ def _source(values: Mapping[str, Any], *, split: str, path: Path) -> AvaSource:
     if strange or lacking:
         what = f"has {strange[0]!r}" if strange else f"lacks {lacking[0]!r}"
         raise BadInput(f"a part of {split!r} {what}", where=path, mend=f"Keys are {', '.join(_KEYS)}")
-    given = dict(values)
+    given = {key: value for key, value in values.items() if value is not None}
     for key in _PATHS:
         if key in given:
             given[key] = path.parent / str(given[key])
