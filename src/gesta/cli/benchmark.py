@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ import polars as pl
 from gesta.cli import benchmark_joint as joint
 from gesta.cli.options import dry_run_option, finish_json, json_option
 from gesta.cli.person_checks import checked_sources, force_option
-from gesta.cli.person_data import FILE
+from gesta.cli.person_data import FILE, counted_classes
 from gesta.cli.progress import progress
 from gesta.cli.score import decoders_option, num_workers
 from gesta.evaluate.joint_files import Printed, benchmark_text, printed_of, read_benchmark, write_tables
@@ -89,9 +90,14 @@ def ava_kinetics(
       gesta benchmark ava-kinetics parts.toml --recipe action_transformer_ava_kinetics --seeds 0,1 --out work/nine
       gesta benchmark ava-kinetics parts.toml --recipe action_transformer_ava_kinetics --dry-run --out work/nine
     """
+    from gesta.train.clips import Interrupted
     from gesta.train.persons.parts_file import read_parts_file
     from gesta.train.persons.recipes import find_person_recipe
 
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise BadInput(
+            "a benchmark is one process", mend="Train with torchrun and `gesta train`, and give the models with --model"
+        )
     chosen = find_person_recipe(recipe)
     sources = read_parts_file(parts)
     given = _models(models)
@@ -113,9 +119,13 @@ def ava_kinetics(
         persons["train"] = _prepared(persons["train"], cache=cache, how=how)
     num_trainings = sum(name not in given for name in sets) * len(how.seeds)
     with progress("train", total=num_trainings * chosen.epochs) as advance:
-        trained, num_current = joint.train_models(
-            persons.get("train"), sets=sets, models=given, how=dataclasses.replace(how, on_train=advance)
-        )
+        try:
+            trained, num_current = joint.train_models(
+                persons.get("train"), sets=sets, models=given, how=dataclasses.replace(how, on_train=advance)
+            )
+        except Interrupted as stop:
+            click.echo(f"gesta: {stop}", err=True)
+            raise click.exceptions.Exit(stop.exit_code) from None
     total = joint.num_to_score(persons, recipe=chosen, num_models=len(trained))
     with progress("score", total=total) as advance:
         folders = joint.score_models(trained, persons, how=dataclasses.replace(how, on_score=advance))
@@ -169,13 +179,11 @@ def _evaluated(
     """The benchmark, and what is wrong with models that are near chance."""
     from gesta.train.persons.checkpoints import load_person_checkpoint
 
-    known = {load_person_checkpoint(path).class_ids for path in trained.values()}
+    loaded = [load_person_checkpoint(path) for path in trained.values()]
+    known = {(one.class_ids, one.class_names) for one in loaded}
     if len(known) > 1:
-        raise BadInput(
-            f"the models know {' and '.join(str(len(ids)) for ids in sorted(known, key=len))} classes",
-            mend="Give models that were trained on the same classes",
-        )
-    (class_ids,) = known
+        raise BadInput("the models know other classes", mend="Give models that were trained on the same classes")
+    class_ids = counted_classes(*known.pop())
     scored = [split for split in joint.SPLITS if split in persons]
     truths = {split: joint.truths_of(sources[split], persons[split]) for split in scored}
     cells, chance = joint.all_cells(folders, truths, class_ids=class_ids)

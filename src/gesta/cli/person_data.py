@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gesta.schema import BadInput, Reject
+from gesta.formats import ava_label_map
+from gesta.schema import BadInput, Reject, UnknownName
 
 if TYPE_CHECKING:
     from gesta.train.persons import AvaSource, PersonSet
@@ -38,11 +39,11 @@ def open_persons(
     proposals: Path | None = None,
     clip_labels: Path | None = None,
 ) -> tuple[PersonSet, list[Reject]]:
-    """The key-frames of a release's split, or of a csv in AVA's layout; and those that cannot be used.
+    """The key-frames of a split of a release or file of parts, or of a csv in AVA's layout; and those not to be used.
 
     Args:
-        data: folder of a release, or a csv.
-        split: of a release; None = test.
+        data: folder of a release, a file of parts (`gesta.train.persons.parts_file`), or a csv.
+        split: of a release or file of parts; None = test, or val where there is no test.
         class_ids: the classes of the targets; None = all.
         part: what a csv's part is called.
         videos: folder of a csv's videos; None = that of the csv.
@@ -52,19 +53,30 @@ def open_persons(
         proposals: of a csv; a release's are its tracks.
         clip_labels: of a csv.
     Raises:
-        BadInput: a file cannot be read, or a release is given what only a csv has.
+        BadInput: a file cannot be read, or a release or file of parts is given what only a csv has.
+        UnknownName: no such split.
     """
     from gesta.train.persons import read_ava_persons, read_release_persons
+    from gesta.train.persons.parts_file import SUFFIXES, read_parts_file
 
     only_csv = {"videos": videos, "label-map": label_map, "excluded": excluded, "included": included,
                 "proposals": proposals, "clip-labels": clip_labels}  # fmt: skip
+    given = [name for name, value in only_csv.items() if value is not None]
+    has_all = data.is_dir() or data.suffix in SUFFIXES
+    if has_all and given:
+        raise BadInput(f"--{given[0]} goes with a csv", where=data, mend="This names all it needs; leave it out")
     if data.is_dir():
-        given = [name for name, value in only_csv.items() if value is not None]
-        if given:
-            raise BadInput(f"--{given[0]} goes with a csv", where=data, mend="A release has all it needs; leave it out")
         return read_release_persons(data, split=split or "test", class_ids=class_ids)
+    if has_all:
+        parts = read_parts_file(data)
+        name = split or ("test" if "test" in parts else "val")
+        if name not in parts:
+            raise UnknownName(what="split", name=name, choices=parts, where=data)
+        return read_ava_persons(parts[name], class_ids=class_ids)
     if split is not None:
-        raise BadInput("--split goes with a release", where=data, mend="A csv is one split; leave it out")
+        raise BadInput(
+            "--split goes with a release or file of parts", where=data, mend="A csv is one split; leave it out"
+        )
     source = source_of(data, part=part, values=only_csv)
     return read_ava_persons([source], class_ids=class_ids)
 
@@ -94,7 +106,25 @@ def person_map(persons: PersonSet, numbers_N: Ints, boxes_N4: Floats, scores_NK:
 
     scored = ScoredPersons(numbers_N=numbers_N, boxes_N4=boxes_N4, scores_NK=scores_NK, rejects=(), num_wanted=0)
     found = detections_of(scored, persons, class_ids=persons.class_ids)
-    return {"map": frame_map(truth_of(persons), found, class_ids=persons.class_ids).mean_ap}
+    counted = counted_classes(persons.class_ids, persons.class_names)
+    return {"map": frame_map(truth_of(persons), found, class_ids=counted).mean_ap}
+
+
+def counted_classes(class_ids: Sequence[int], class_names: Sequence[str]) -> tuple[int, ...]:
+    """The classes that an mAP is the mean of: of AVA's 80 the 60 that its challenge scores, else all.
+
+    Args:
+        class_ids: what a model knows.
+        class_names: their names.
+    Source: AVA v2.2, `ava_action_list_v2.2_for_activitynet_2019.pbtxt`.
+
+    >>> counted_classes([3, 2], ["crouch/kneel", "crawl"])
+    (3, 2)
+    """
+    known = dict(zip(class_ids, class_names, strict=True))
+    if known == dict(ava_label_map(80).select("class_id", "name").iter_rows()):
+        return tuple(ava_label_map(60)["class_id"])
+    return tuple(class_ids)
 
 
 def described(options: Mapping[str, Any]) -> str:

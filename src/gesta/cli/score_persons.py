@@ -12,7 +12,7 @@ import click
 import polars as pl
 
 from gesta.cli.options import finish_json
-from gesta.cli.person_data import open_persons
+from gesta.cli.person_data import counted_classes, open_persons
 from gesta.cli.progress import progress
 from gesta.evaluate import chance_map, diagnose, frame_map
 from gesta.evaluate.diagnosis import Diagnosis
@@ -21,8 +21,9 @@ from gesta.evaluate.text import diagnosis_text, number_text
 from gesta.formats import read_ava_csv, read_label_map
 from gesta.tables import Json, StageSummary, read_table
 
-POOR = 2.0
-"""How many times chance an mAP must be not to be looked into. Source: ours."""
+POOR, POOR_MARGIN = 2.0, 0.1
+"""How many times chance, or how far above it, an mAP must be not to be looked into. Source: ours; chance is 0.03 with
+AVA's 60 classes, and far higher with few."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,8 @@ def score_persons(checkpoint: Path, asked: PersonData, *, dry_run: bool, as_json
             checkpoint, persons, out=asked.out, rejects=rejects, boxes=boxes, device=asked.device,
             precision=asked.precision, num_workers=asked.num_workers, threads=asked.threads, on_key_frames=advance,
         )  # fmt: skip
-    classes = [class_id for class_id in persons.class_ids if class_id in set(loaded.class_ids)]
+    counted = counted_classes(loaded.class_ids, loaded.class_names)
+    classes = [class_id for class_id in persons.class_ids if class_id in counted]
     return _say(summary, asked.out, class_ids=classes, as_json=as_json)
 
 
@@ -113,7 +115,7 @@ def diagnosis_if_poor(
     mean_ap: float,
     chance: float,
 ) -> Diagnosis | None:
-    """What is wrong, where the mAP is below `POOR` times chance or none at all; else None.
+    """What is wrong, where the mAP is none at all or near chance (`POOR`, `POOR_MARGIN`); else None.
 
     Args:
         groundtruth: as `frame_map` takes it.
@@ -123,7 +125,8 @@ def diagnosis_if_poor(
         mean_ap: what the detections reached.
         chance: what the same boxes reach with scores drawn at random.
     """
-    is_poor = math.isnan(mean_ap) or mean_ap < POOR * (0.0 if math.isnan(chance) else chance) or mean_ap == 0
+    level = 0.0 if math.isnan(chance) else chance
+    is_poor = math.isnan(mean_ap) or mean_ap == 0 or mean_ap < min(POOR * level, level + POOR_MARGIN)
     if not is_poor:
         return None
     return diagnose(groundtruth, detections, class_ids=class_ids, label_map=label_map)

@@ -190,6 +190,22 @@ def test_what_cannot_be_run_is_said(parts: Path, tmp_path: Path):
     assert "no part of val 'films'" in run(other, *how, exit_code=2)
 
 
+def test_a_benchmark_is_one_process(parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "a benchmark is one process" in run(parts, "--recipe", "tiny_colours", "--out", tmp_path, exit_code=2)
+
+
+def test_a_cut_training_ends_with_the_signals_code(parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from gesta.cli import benchmark_joint
+    from gesta.train.clips import Interrupted
+
+    def cut(*_args, **_more):
+        raise Interrupted("stopped", signal_number=15)
+
+    monkeypatch.setattr(benchmark_joint, "train_models", cut)
+    run(parts, "--recipe", "tiny_colours", "--out", tmp_path, exit_code=143)
+
+
 def test_the_papers_tables_have_all_cells():
     printed = papers_numbers()
     assert len(printed) == 36

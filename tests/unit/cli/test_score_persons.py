@@ -11,12 +11,12 @@ from tests.unit.predict.coloured_persons import ColourModel, Seen, part_of
 from tests.unit.predict.test_person_score_stage import FILMS, checkpoint  # noqa: F401 - a fixture
 
 from gesta.cli.main import main
-from gesta.cli.person_data import open_persons, person_map
+from gesta.cli.person_data import counted_classes, open_persons, person_map
 from gesta.cli.score_persons import diagnosis_if_poor
 from gesta.evaluate import frame_map
-from gesta.formats import read_ava_csv
+from gesta.formats import ava_label_map, read_ava_csv
 from gesta.predict.person_scores import score_person_set, truth_of
-from gesta.schema import BadInput
+from gesta.schema import BadInput, UnknownName
 
 pytestmark = pytest.mark.usefixtures("checkpoint")
 
@@ -63,6 +63,27 @@ def test_what_goes_with_the_other_kind_of_model_is_refused(checkpoint: Path, sou
     assert "class 1 of the labels is 'bend/bow (at the waist)'" in run(*how, fails=True)
     with pytest.raises(BadInput, match="--videos goes with a csv"):
         open_persons(tmp_path, videos=tmp_path)
+
+
+def test_a_file_of_parts_is_scored_by_split(source, tmp_path: Path):
+    part = {name: str(getattr(source, name)) for name in ("part", "labels", "videos", "label_map")}
+    (tmp_path / "parts.json").write_text(json.dumps({"train": [part], "val": [part | {"part": "other"}]}))
+    assert open_persons(tmp_path / "parts.json", split="train")[0].parts == ("ava",)
+    assert open_persons(tmp_path / "parts.json")[0].parts == ("other",)
+    with pytest.raises(UnknownName, match="no split 'test'"):
+        open_persons(tmp_path / "parts.json", split="test")
+    world = {"kind": "people", "splits": {"val": [part | {"excluded": None}]}}
+    (tmp_path / "world.json").write_text(json.dumps(world))
+    assert len(open_persons(tmp_path / "world.json")[0]) == 12
+
+
+def test_of_avas_80_classes_the_60_count_and_of_others_all():
+    names = dict(ava_label_map(80).select("class_id", "name").iter_rows())
+    assert len(counted_classes(list(names), list(names.values()))) == 60
+    few = {3: names[3], 2: names[2]}
+    assert counted_classes(list(few), list(few.values())) == (3, 2), "one who asks for a class wants it counted"
+    others = {class_id: f"deed {class_id}" for class_id in names}
+    assert len(counted_classes(list(others), list(others.values()))) == 80
 
 
 def test_a_poor_score_is_looked_into_and_a_good_one_is_not(source):
