@@ -60,8 +60,8 @@ class TrunkSpec:
             in PySlowFast (of R101's 23, its "R101_50_50").
         non_local: a key of `gesta.models.non_local.NON_LOCAL`.
         non_local_weighing: "softmax" or "dot-product"; None = the named plan's.
-        norm_momentum: the part of a batch that enters the running averages; both lineages have 0.1.
-        norm_eps: added to variances; both lineages have 1e-5.
+        norm_momentum: the part of a batch that enters the running averages; both lineages have 0.1, I3D 0.01.
+        norm_eps: added to variances; both lineages have 1e-5; I3D's 0.001 is fixed.
         saves_memory: compute activations again in the backward pass instead of keeping them.
     """
 
@@ -74,8 +74,8 @@ class TrunkSpec:
     res4_temporal_blocks: tuple[int, ...] | None = None
     non_local: str = "none"
     non_local_weighing: str | None = None
-    norm_momentum: float = 0.1
-    norm_eps: float = 1e-5
+    norm_momentum: float | None = None
+    norm_eps: float | None = None
     saves_memory: bool = False
 
 
@@ -179,7 +179,9 @@ def build_trunk(spec: TrunkSpec, *, num_frames: int, crop_px: int, res5_stride: 
         return trunk
     kind = TRUNKS[spec.name]
     if spec.name == "i3d":
-        net = I3dTrunk(final_end_point="Mixed_4f", norm_momentum=spec.norm_momentum)
+        net = I3dTrunk(
+            final_end_point="Mixed_4f", norm_momentum=0.01 if spec.norm_momentum is None else spec.norm_momentum
+        )
         trunk = OnePath(net, num_features=net.num_features, stride_px=16)
     elif spec.name == "r3d_small":
         trunk = OnePath(R3dTrunk(stem=16, num_features=48), num_features=48, stride_px=4)
@@ -235,12 +237,14 @@ def _non_local(spec: TrunkSpec) -> NonLocalPlan:
 def _slow_plan(spec: TrunkSpec, *, res5_stride: int) -> PathPlan:
     kind = TRUNKS[spec.name]
     is_theirs = _is_pyslowfast(spec)
+    norm_eps = 1e-5 if spec.norm_eps is None else spec.norm_eps
+    norm_momentum = 0.1 if spec.norm_momentum is None else spec.norm_momentum
     if kind.is_small:
         return PathPlan(
             num_blocks=kind.num_blocks, temporal_kernels=(3, 3, 3), temporal_blocks=kind.num_blocks,
             strides_px=(2, 2, 1), dilations_px=(1, 1, 1), num_features=16, stem_kernel_thw=(1, 5, 5),
-            pools_stem=False, differences=True, zero_init_last=False, norm_eps=spec.norm_eps,
-            norm_momentum=spec.norm_momentum,
+            pools_stem=False, differences=True, zero_init_last=False, norm_eps=norm_eps,
+            norm_momentum=norm_momentum,
         )  # fmt: skip
     dilation = spec.res5_dilation or (2 if is_theirs and res5_stride == 1 else 1)
     return PathPlan(
@@ -249,8 +253,8 @@ def _slow_plan(spec: TrunkSpec, *, res5_stride: int) -> PathPlan:
         temporal_blocks=_temporal_blocks(spec, path=0),
         strides_px=(1, 2, 2, res5_stride),
         dilations_px=(1, 1, 1, dilation),
-        norm_eps=spec.norm_eps,
-        norm_momentum=spec.norm_momentum,
+        norm_eps=norm_eps,
+        norm_momentum=norm_momentum,
     )
 
 
