@@ -121,7 +121,7 @@ def ava_kinetics(
     with progress("train", total=num_trainings * chosen.epochs) as advance:
         try:
             trained, num_current = joint.train_models(
-                persons.get("train"), sets=sets, models=given, how=dataclasses.replace(how, on_train=advance)
+                persons, sets=sets, models=given, how=dataclasses.replace(how, on_train=advance)
             )
         except Interrupted as stop:
             click.echo(f"gesta: {stop}", err=True)

@@ -118,13 +118,13 @@ def read_sets(sources: Sources, *, recipe: PersonRecipe, needs_train: bool) -> d
     return found
 
 
-def train_models(train: PersonSet | None, *, sets: Sequence[str], models: Mapping[str, Path], how: How) -> tuple[
-    dict[tuple[str, int], Path], int
-]:  # fmt: skip
+def train_models(
+    persons: Mapping[str, PersonSet], *, sets: Sequence[str], models: Mapping[str, Path], how: How
+) -> tuple[dict[tuple[str, int], Path], int]:
     """The checkpoint of each set and seed, and how many were there already.
 
     Args:
-        train: key-frames of all parts; None = all models are given.
+        persons: key-frames of all parts by split; without "train", all models are given.
         sets: what to train on.
         models: given checkpoints by set; they stand for every seed.
         how: recipe, seeds, device.
@@ -143,8 +143,9 @@ def train_models(train: PersonSet | None, *, sets: Sequence[str], models: Mappin
             found[name, how.seeds[0]] = models[name]
             num_current += 1
             continue
-        assert train is not None
-        part = take_parts(train, PARTS_OF[name])
+        part = take_parts(persons["train"], PARTS_OF[name])
+        recipe = recipe_for(part, how.recipe, name=name, on_note=how.on_note)
+        val = take_parts(persons["val"], PARTS_OF[name]) if recipe.schedule == "plateau" else None
         for seed in how.seeds:
             out = how.out / "models" / f"{name}-seed{seed}"
             seen = 0
@@ -156,7 +157,7 @@ def train_models(train: PersonSet | None, *, sets: Sequence[str], models: Mappin
                     how.on_train(1)
 
             summary = run_train_persons(
-                part, out=out, recipe=how.recipe, seed=seed, device=how.device, num_workers=how.num_workers,
+                part, out=out, recipe=recipe, val=val, seed=seed, device=how.device, num_workers=how.num_workers,
                 threads=how.threads, start=how.start, measure=person_map, on_epoch=count_epoch, on_note=how.on_note,
             )  # fmt: skip
             if how.on_train is not None:
@@ -164,6 +165,24 @@ def train_models(train: PersonSet | None, *, sets: Sequence[str], models: Mappin
             num_current += summary.was_current
             found[name, seed] = out / "model.pt"
     return found, num_current
+
+
+def recipe_for(
+    part: PersonSet, recipe: PersonRecipe, *, name: str, on_note: Callable[[str], None] | None
+) -> PersonRecipe:
+    """The recipe; without its loss of the clips' own classes where no clip of the part has one (AVA's films).
+
+    Args:
+        part: what is learnt from.
+        recipe: of the benchmark.
+        name: of the set, for the note.
+        on_note: is told where the recipe is another one.
+    """
+    if recipe.clip_loss_weight == 0 or any(example.clip_label >= 0 for example in part.examples):
+        return recipe
+    if on_note is not None:
+        on_note(f"no clip of {name} has a class of its own: its model learns persons alone")
+    return dataclasses.replace(recipe, clip_loss_weight=0.0)
 
 
 def num_to_score(sets: Mapping[str, PersonSet], *, recipe: PersonRecipe, num_models: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -188,6 +189,20 @@ def test_what_cannot_be_run_is_said(parts: Path, tmp_path: Path):
     splits["val"][0]["part"] = "films"
     other.write_text(json.dumps(splits))
     assert "no part of val 'films'" in run(other, *how, exit_code=2)
+
+
+def test_a_part_without_classes_of_clips_learns_persons_alone(parts: Path):
+    from gesta.cli.benchmark_joint import read_sets, recipe_for
+    from gesta.train.persons.parts_file import read_parts_file
+
+    part = read_sets(read_parts_file(parts), recipe=tiny(), needs_train=True)["train"]
+    both = dataclasses.replace(tiny(), clip_loss_weight=0.5)
+    said: list[str] = []
+    assert recipe_for(part, both, name="ava", on_note=said.append).clip_loss_weight == 0
+    assert said == ["no clip of ava has a class of its own: its model learns persons alone"]
+    named = [dataclasses.replace(one, clip_label=0) for one in part.examples]
+    labelled = dataclasses.replace(part, examples=tuple(named), clip_class_names=("waving",))
+    assert recipe_for(labelled, both, name="ava", on_note=said.append) is both
 
 
 def test_a_benchmark_is_one_process(parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
