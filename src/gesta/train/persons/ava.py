@@ -301,6 +301,7 @@ def _examples(
     ids = persons["their_id"].fill_null(pl.Series(place_P, dtype=pl.Int64)).to_list()
     label_of = {name: label for label, name in enumerate(clip_class_names)}
     low_us, high_us = source.stretch_us or (None, None)
+    path_of = {path: source.videos / path for path in used["path"].unique()}
     examples = []
     for row, end, num in zip(used.iter_rows(named=True), ends_F.tolist(), num_F.tolist(), strict=True):
         start_us = row["start_us"] if low_us is None else low_us
@@ -312,7 +313,7 @@ def _examples(
                 if is_clip and end_us < UNTIL_END_US
                 else row["video_id"],
                 video_id=row["video_id"],
-                path=source.videos / row["path"],
+                path=path_of[row["path"]],
                 timestamp_us=row["timestamp_us"],
                 start_us=start_us,
                 end_us=end_us,
