@@ -27,5 +27,6 @@ class SeededDropout(nn.Module):
             return x
         if self.generator is None and x.device.type != "cpu":
             return functional.dropout(x, self.share)
-        keep = torch.rand(x.shape, generator=self.generator) >= self.share
-        return x * keep.to(x.device) / (1 - self.share)
+        # Named only where there is one: the compiler knows no sizes of its own beside a generator.
+        drawn = torch.rand(x.shape) if self.generator is None else torch.rand(x.shape, generator=self.generator)
+        return x * (drawn >= self.share).to(x.device) / (1 - self.share)

@@ -246,3 +246,26 @@ def test_small_trunks_carry_every_head(trunk):
         persons, whole = model.both(clips(num_frames=16, side=64), HAND)
         assert persons.shape == (4, 3)
         assert whole.shape == (2, 2)
+
+
+@pytest.mark.parametrize("name", ["context pyslowfast", "transformer of boxes"])
+def test_a_compiled_model_is_one_graph_for_any_number_of_boxes(name):
+    """Traced without a break, and not anew for each number of persons; dropout draws what it draws otherwise."""
+    model = made(HEADS[name], paths=(6, 3)).train()
+    graphs = []
+
+    def count(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    torch._dynamo.reset()
+    fast = torch.compile(model, backend=count, fullgraph=True)
+    for num in (2, 3, 5, 9):
+        boxes = HAND.repeat(3, 1)[:num].clone()
+        torch._dynamo.maybe_mark_dynamic(boxes, 0)
+        torch.manual_seed(num)
+        found = fast(clips(), boxes)
+        torch.manual_seed(num)
+        torch.testing.assert_close(found, model(clips(), boxes))
+    assert len(graphs) == 1
+    torch._dynamo.reset()
