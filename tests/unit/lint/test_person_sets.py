@@ -8,11 +8,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gesta.formats import read_ava_csv, write_label_map
 from gesta.lint import Finding
 from gesta.lint.person_codes import PERSON_CODES
-from gesta.lint.person_proposals import proposal_findings
+from gesta.lint.person_proposals import best_overlaps, proposal_findings
 from gesta.lint.person_sets import LabelledPersons, check_persons, findings_text, is_severe
 from gesta.lint.person_sources import check_ava_sources, videos_at_hand
 
@@ -288,3 +290,24 @@ def test_real_proposals_cover_the_real_labels(shared: Path, tmp_path: Path):
 def test_findings_are_json(files: Files):
     found = check_ava_sources([Files("ava", files.labels, files.videos / "none", files.label_map)])
     assert json.loads(json.dumps([one.as_json() for one in found]))[0]["code"] == "set-unreadable"
+
+
+corner = st.floats(0, 1, width=32)
+some_boxes = st.lists(st.tuples(st.sampled_from("ab"), corner, corner, corner, corner), max_size=6)
+
+
+@given(some_boxes, some_boxes)
+def test_the_best_overlap_is_that_of_counting(persons, boxes):
+    def frame(rows):
+        columns = {"video_id": pl.String, "x1": pl.Float64, "y1": pl.Float64, "x2": pl.Float64, "y2": pl.Float64}
+        return pl.DataFrame(rows, schema=columns, orient="row").with_columns(timestamp_us=pl.lit(1, dtype=pl.Int64))
+
+    def plain(a, b):
+        width, height = min(a[3], b[3]) - max(a[1], b[1]), min(a[4], b[4]) - max(a[2], b[2])
+        areas = [max(one[3] - one[1], 0) * max(one[4] - one[2], 0) for one in (a, b)]
+        shared = max(width, 0) * max(height, 0)
+        union = sum(areas) - shared
+        return shared / union if union > 0 else 0.0
+
+    expected = [max((plain(one, box) for box in boxes if box[0] == one[0]), default=0.0) for one in persons]
+    assert best_overlaps(frame(persons), frame(boxes)).tolist() == pytest.approx(expected, abs=1e-12)
