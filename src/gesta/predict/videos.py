@@ -325,7 +325,7 @@ class _Run:
                 self._count(job, before)
                 continue
             try:
-                source = open_source(job.path, fps=self.fps if is_images(job.path) else None)
+                source = open_source(job.path, fps=self.fps)
                 assert isinstance(source, FileSource | ImageSource)
                 yield job, _Opened(source=source)
                 for looked in looked_at(source, scorer=self.scorer, eyes=self.eyes):

@@ -7,14 +7,15 @@ from pathlib import Path
 from gesta.formats import ava_label_map
 from gesta.models.fold_norms import fold_norms
 from gesta.models.person_weights import load_foreign_person_model
+from gesta.models.published_persons import PERSON_WEIGHTS
 from gesta.predict.streams.scorers import PersonScorer, key_frame_scorer, whole_frame_scorer
-from gesta.schema import BadInput
 from gesta.tables import sha256_of_file
 from gesta.train.checkpoints import versions
 from gesta.train.devices import pick_device
 from gesta.train.persons.checkpoints import is_person_checkpoint, load_person_checkpoint, person_model_of
+from gesta.train.persons.foreign import open_foreign_weights
 from gesta.train.persons.recipe import PersonRecipe
-from gesta.train.persons.recipes import find_person_recipe
+from gesta.train.persons.recipes import PERSON_RECIPES, find_person_recipe
 
 
 def load_person_scorer(
@@ -25,7 +26,8 @@ def load_person_scorer(
     Normalisation is folded into the convolutions before it: the same numbers but for rounding, in less time.
 
     Args:
-        checkpoint: a `model.pt` of `gesta train`; with `recipe`, a file of weights of MMAction2 or PySlowFast.
+        checkpoint: a `model.pt` of `gesta train`; with `recipe`, a file of weights of MMAction2 or PySlowFast; or the
+            name of published ones of AVA, which is their recipe's.
         recipe: name of the recipe of persons that says what model those weights are of and what it is shown.
         device: auto, cpu or cuda.
         precision: auto (the recipe's), float32 or bfloat16, of convolutions and products.
@@ -34,6 +36,8 @@ def load_person_scorer(
         UnknownName: no such device or recipe.
     """
     place, path = pick_device(device), Path(checkpoint)
+    if recipe is None and str(checkpoint) in PERSON_WEIGHTS and str(checkpoint) in PERSON_RECIPES:
+        recipe = str(checkpoint)
     if recipe is not None:
         return _foreign_scorer(path, recipe=find_person_recipe(recipe), device=place, precision=precision)
     if not (path.is_file() and is_person_checkpoint(path)):
@@ -53,13 +57,12 @@ def load_person_scorer(
 
 
 def _foreign_scorer(path: Path, *, recipe: PersonRecipe, device: str, precision: str) -> PersonScorer:
-    if not path.is_file():
-        raise BadInput("there is no such file of weights", where=path, mend="Name one of MMAction2 or PySlowFast")
+    weights = open_foreign_weights(path)
     known = ava_label_map(80)
     class_ids = recipe.classes or tuple(known["class_id"])
     names = dict(known.select("class_id", "name").iter_rows())
     model = load_foreign_person_model(
-        path,
+        weights,
         trunk=recipe.trunk,
         person_head=recipe.head,
         num_frames=recipe.frames.num_frames,
@@ -74,6 +77,6 @@ def _foreign_scorer(path: Path, *, recipe: PersonRecipe, device: str, precision:
         device=device,
         precision=recipe.precision if precision == "auto" else precision,
         flip=recipe.test.flip,
-        origin={"recipe": recipe.name, "weights": path.name, **versions()},
-        sha256=sha256_of_file(path),
+        origin={"recipe": recipe.name, "weights": weights.path.name, **versions()},
+        sha256=sha256_of_file(weights.path),
     )

@@ -19,7 +19,7 @@ from gesta.predict.streams.streamed import (
     url_source,
 )
 from gesta.schema import BadInput
-from gesta.train.clips.footage import IMAGE_ENDINGS, image_paths
+from gesta.train.clips.footage import IMAGE_ENDINGS
 from gesta.video import VIDEO_ENDINGS
 
 IMAGE_FPS = 25.0
@@ -107,15 +107,17 @@ def _images_of(path: Path) -> list[Path]:
     Raises:
         BadInput: none fits.
     """
-    if path.is_dir():
-        return list(image_paths(path))
     if path.is_file():
         return [path]
-    # Printf's %05d is at least five digits.
-    parts = [re.escape(part) for part in re.split(r"%0?\d*d|\*", path.name)]
-    wilds = [r".*" if wild == "*" else r"\d+" for wild in re.findall(r"%0?\d*d|\*", path.name)]
-    pattern = re.compile("".join(part + wild for part, wild in zip(parts, [*wilds, ""], strict=True)) + r"\Z")
-    found = [file for file in path.parent.iterdir() if pattern.match(file.name)] if path.parent.is_dir() else []
+    if path.is_dir():
+        # Listed anew each time, in the order of `gesta.train.clips.footage.image_paths`: images may have been added.
+        found = [file for file in path.iterdir() if file.suffix.lower() in IMAGE_ENDINGS]
+    else:
+        wild = r"%0?\d*d|\*"
+        parts = [re.escape(part) for part in re.split(wild, path.name)]
+        wilds = [r".*" if each == "*" else r"\d+" for each in re.findall(wild, path.name)]
+        pattern = re.compile("".join(part + each for part, each in zip(parts, [*wilds, ""], strict=True)) + r"\Z")
+        found = [file for file in path.parent.iterdir() if pattern.match(file.name)] if path.parent.is_dir() else []
     if not found:
         raise BadInput("no image fits", where=path, mend="Name a folder, or a pattern such as frames/img_%05d.jpg")
     return sorted(found, key=lambda file: (int((re.findall(r"\d+", file.stem) or ["0"])[-1]), file.name))
