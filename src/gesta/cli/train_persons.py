@@ -79,7 +79,7 @@ def train_persons(
     num_processes = int(os.environ.get("WORLD_SIZE", "1"))
     is_first = os.environ.get("RANK", "0") == "0"
     wanted = _wanted(data, split=options.split, options=options)
-    val_wanted = None if options.val is None else _val_wanted(data, options=options)
+    val_wanted = None if options.val is None else _val_wanted(data, options.val, options=options)
     if is_first:
         _check(wanted, val_wanted, recipe=chosen, is_forced=options.is_forced)
     persons, rejects = _read(wanted, recipe=chosen)
@@ -189,7 +189,7 @@ def _chosen_parts(sources: Sequence[AvaSource], parts: str | None, *, where: Pat
     return tuple(source for source in sources if source.part in names)
 
 
-def _val_wanted(data: Path, *, options: PersonOptions) -> _Wanted:
+def _val_wanted(data: Path, named: str, *, options: PersonOptions) -> _Wanted:
     """What `--val` names: a split of DATA, or a path to a release, a file of parts or a csv.
 
     A csv for validation shares the folder of videos and the label map with the one that is learnt from, and nothing
@@ -198,18 +198,19 @@ def _val_wanted(data: Path, *, options: PersonOptions) -> _Wanted:
     from gesta.train.clips import splits_of
     from gesta.train.persons.parts_file import SUFFIXES, read_parts_file
 
-    assert options.val is not None
     splits: tuple[str, ...] = ()
     if data.is_dir():
         splits = splits_of(data)
     elif data.suffix in SUFFIXES:
         splits = tuple(read_parts_file(data))
-    if options.val in splits:
-        return _wanted(data, split=options.val, options=options)
-    path = Path(options.val)
+    # Parts are chosen to learn from: what is learnt from one may be tried on all.
+    options = dataclasses.replace(options, parts=None)
+    if named in splits:
+        return _wanted(data, split=named, options=options)
+    path = Path(named)
     if not path.exists():
         raise BadInput(
-            f"--val {options.val}: neither a split of {data} nor a path",
+            f"--val {named}: neither a split of {data} nor a path",
             mend=f"Name a split ({', '.join(splits) or 'none'}) or the validation key-frames' csv, parts or release",
         )
     is_csv = not path.is_dir() and path.suffix not in SUFFIXES
