@@ -88,7 +88,8 @@ def check_person_set(persons: PersonSet, val: PersonSet | None, recipe: PersonRe
     Raises:
         BadInput: nobody is annotated, the classes are not those that the recipe names, the validation persons have
             others, clips have no classes though the recipe learns them, proposals are wanted and there are none, the
-            recipe wants validation and there is none, or it mirrors a class whose name is false in a mirror.
+            head wants a feature bank, the recipe wants validation and there is none, or it mirrors a class whose name
+            is false in a mirror.
     """
     if persons.num_persons == 0:
         raise BadInput("there is no person to learn from", mend="Look at the rejects and at the labels' times and ids")
@@ -111,6 +112,11 @@ def check_person_set(persons: PersonSet, val: PersonSet | None, recipe: PersonRe
         raise BadInput(
             f"recipe {recipe.name!r} trains on proposals, and there are none",
             mend="Name them with --proposals, or take a recipe whose boxes.train is 'truth'",
+        )
+    if recipe.head.bank is not None:
+        raise BadInput(
+            f"recipe {recipe.name!r} has a head that reads a feature bank, and this loop shows it none",
+            mend="Want head.bank=None; a loop of your own gives PersonModel windows of gesta.models.FeatureBank",
         )
     if recipe.schedule == "plateau" and val is None:
         raise BadInput(

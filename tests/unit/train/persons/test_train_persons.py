@@ -11,6 +11,7 @@ import torch
 from tests.unit.train.clips.small_run import are_equal, largest_difference
 from tests.unit.train.persons.small_persons_run import CLIP_CLASSES, small_persons, small_recipe, weights_of
 
+from gesta.models.feature_bank import FeatureBankSpec
 from gesta.models.person_heads import PersonHead
 from gesta.schema import BadInput
 from gesta.train.clips.loop import Saving
@@ -209,6 +210,7 @@ def test_what_cannot_be_learnt_is_said(persons, tmp_path):
         (nobody, small_recipe(), "there is no person to learn from"),
         (persons, small_recipe(boxes=PersonBoxes(train="both")), "trains on proposals, and there are none"),
         (persons, small_recipe(schedule="plateau"), "lowers its rate"),
+        (persons, small_recipe(head=PersonHead(bank=FeatureBankSpec())), "reads a feature bank, and this loop shows"),
     ):
         with pytest.raises(BadInput, match=words):
             train(data, tmp_path, recipe)
