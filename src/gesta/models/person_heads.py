@@ -6,6 +6,7 @@ grid taken from a box; K classes. `maps`, `boxes_N5` and `cells_hw` as in gesta.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -132,7 +133,7 @@ class PersonRoiHead(nn.Module):
             if layer is not None:
                 start_layer(layer, order=spec.order)
         if spec.prior is not None:
-            nn.init.constant_(self.classify.bias, float(torch.logit(torch.tensor(spec.prior, dtype=torch.float64))))
+            nn.init.constant_(self.classify.bias, math.log(spec.prior / (1 - spec.prior)))
 
     def forward(
         self,
