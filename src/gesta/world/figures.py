@@ -359,3 +359,10 @@ def draw_shapes(image_HWC: Image, groups: Sequence[Sequence[Shape]], *, mask_HW:
             cv2.fillConvexPoly(mask_HW, points, value, cv2.LINE_8, _SHIFT)
         drawn.extend(shape.points_P2 for shape in group)
     return np.concatenate(drawn)
+
+
+def mask_shapes(groups: Sequence[Sequence[Shape]], *, mask_HW: Image, value: int) -> None:
+    """Draw the shapes as `value` onto the mask [H, W] alone, as `draw_shapes` does beside its image."""
+    for group in groups:
+        for shape in group:
+            cv2.fillConvexPoly(mask_HW, _fixed(shape.points_P2), value, cv2.LINE_8, _SHIFT)

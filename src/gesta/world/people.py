@@ -19,7 +19,7 @@ from fractions import Fraction
 from gesta.schema import US_PER_S, BadInput, UnknownName
 from gesta.world.figures import Body, Color, random_body
 from gesta.world.people_acts import ACT_CLASSES, ARM_REACH, LOOK_ALIKES, PAIRED, view_of
-from gesta.world.people_style import LONG, STYLES, Style
+from gesta.world.people_style import LONG, SHORT, STYLES, Style
 from gesta.world.poses import Manner
 
 SPLITS = ("train", "val", "test")
@@ -158,6 +158,7 @@ def plan_people_take(
     aspect: float = 1.0,
     words: Collection[str] = tuple(ACT_CLASSES),
     long_s: tuple[float, float] = LONG.duration_s,
+    short_s: tuple[float, float] = SHORT.duration_s,
 ) -> PeopleTake:
     """What a video shows; hangs on the seed, the part and the number alone, besides what is asked for.
 
@@ -165,6 +166,7 @@ def plan_people_take(
         aspect: width of the frame over its height.
         words: the acts that may be seen, some of `ACT_CLASSES`.
         long_s: least and greatest length of a long film, in seconds.
+        short_s: the same of a short clip; above 2.
     Raises:
         UnknownName, BadInput: as `check_words`.
     """
@@ -174,7 +176,7 @@ def plan_people_take(
     cast = tuple(_dressed(random_body(rng), style) for _ in range(rng.choice(style.num_people)))
     stage = _Stage(style=style, num_cast=len(cast), aspect=aspect, words=frozenset(words), rng=rng)
     fps = rng.choice(style.rates)
-    num_frames = int(rng.uniform(*(long_s if video.part == "ava" else style.duration_s)) * fps)
+    num_frames = int(rng.uniform(*(long_s if video.part == "ava" else short_s)) * fps)
     duration_us = round(num_frames * US_PER_S / fps)
     if video.part == "ava":
         beats, keys = _film(stage, duration_us)

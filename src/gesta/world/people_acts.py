@@ -65,8 +65,12 @@ WITH_THING = ("hold", "give")
 _NEAR, _FAR = (22.0, 112.0), (64.0, 84.0)
 """Upper arm and forearm of an arm drawn in and stretched out, in degrees. Source: ours, by eye."""
 
-ARM_REACH = 0.17 * math.sin(math.radians(_FAR[0])) + 0.175 * math.sin(math.radians(_FAR[1]))
-"""How far before the shoulder a stretched hand is, in body heights, on usual arms."""
+_LUNGE = Pose(lean=13.0, thigh_a=-17.0, shin_a=-22.0, thigh_b=24.0, shin_b=6.0)
+"""What the rest of the body does while an arm is stretched out: a step and a lean. Source: ours; by it reaching out can be
+told from standing inside the box, where the hand is not."""
+
+ARM_REACH = 0.075 + 0.17 * math.sin(math.radians(_FAR[0])) + 0.175 * math.sin(math.radians(_FAR[1]))
+"""How far before the feet's middle a stretched hand is, in body heights, on usual arms; the lean gives the first."""
 
 
 def _wave_turn(time_s: float, manner: Manner, rate_hz: float) -> float:
@@ -161,7 +165,11 @@ def pose_of(movement: str, deed: str | None, *, time_s: float, manner: Manner, v
         pose = _BENT._replace(lean=64 + 6 * sway)
     else:
         pose = MOTIONS[{"walk": "walking", "jump": "jumping"}[movement]].pose(time_s, manner)
-    return pose if deed is None else _DEEDS[deed](pose, time_s, manner, view)
+    if deed is None:
+        return pose
+    if deed in STRETCHED:
+        pose = _LUNGE._replace(arm_a=pose.arm_a, forearm_a=pose.forearm_a, lean=_LUNGE.lean + sway, nod=pose.nod)
+    return _DEEDS[deed](pose, time_s, manner, view)
 
 
 def view_of(movement: str, deed: str | None) -> tuple[str, ...]:

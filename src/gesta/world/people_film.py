@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gesta.schema import US_PER_S
-from gesta.world.figures import Shape, Skeleton, draw_shapes, person_shapes, skeleton
+from gesta.world.figures import Shape, Skeleton, draw_shapes, mask_shapes, person_shapes, skeleton
 from gesta.world.people import Act, Beat, PeopleTake
 from gesta.world.people_acts import STRETCHED, WITH_THING, pose_of
 from gesta.world.poses import MOTIONS
@@ -157,7 +157,7 @@ def _seen(mask_HW: Image, value: int, act: Act, groups: Sequence[Sequence[Shape]
     low = np.min([shape.points_P2.min(0) for group in wanted for shape in group], axis=0)
     high = np.max([shape.points_P2.max(0) for group in wanted for shape in group], axis=0)
     alone_HW = np.zeros_like(mask_HW)
-    draw_shapes(np.zeros((height, width, 3), np.uint8), wanted, mask_HW=alone_HW, value=1)
+    mask_shapes(wanted, mask_HW=alone_HW, value=1)
     mine = (alone_HW.astype(bool) & (mask_HW == value)).view(np.uint8)
     left, top, wide, high_px = cv2.boundingRect(mine)
     if wide == 0 or high_px == 0:

@@ -29,7 +29,7 @@ from gesta.world.people_acts import ACT_CLASSES
 from gesta.world.people_detector import detect_people
 from gesta.world.people_files import WORLD_FILE, KeyFrameTruth, LabelledPerson, write_people_files
 from gesta.world.people_film import Image, SeenPerson, film_people
-from gesta.world.people_style import LONG
+from gesta.world.people_style import LONG, SHORT
 
 TRUTH = ("truth_videos", "truth_actions", "truth_boxes")
 _VIDEOS_PER_SHARD = 8
@@ -49,6 +49,7 @@ def render_people(
     height_px: int = 96,
     words: Sequence[str] = tuple(ACT_CLASSES),
     long_s: tuple[float, float] = LONG.duration_s,
+    short_s: tuple[float, float] = SHORT.duration_s,
     workers: int | None = None,
     on_rows: Callable[[int], None] | None = None,
 ) -> StageSummary:
@@ -64,6 +65,7 @@ def render_people(
         width_px, height_px: of the frames; even, at least 48, no wider than three times the height.
         words: what people do, some of `ACT_CLASSES`.
         long_s: least and greatest length of a long film, in seconds; at least 4.
+        short_s: the same of a short clip; at least 2.2.
         on_rows: called with the number of videos of each shard that is done.
     Raises:
         BadInput: there are no videos, a part has too few for three splits, a size is odd or too small, films are too
@@ -75,12 +77,15 @@ def render_people(
     if min(width_px, height_px) < 48 or width_px % 2 or height_px % 2 or not height_px <= width_px <= 3 * height_px:
         mend = "Want even sizes of at least 48, the width one to three times the height"
         raise BadInput(f"frames of {width_px}x{height_px} pixels", mend=mend)
-    if not 4 <= long_s[0] <= long_s[1]:
-        raise BadInput(f"films of {long_s[0]} to {long_s[1]} s", mend="Want at least 4, the smaller number first")
+    for what, lengths_s, least_s in (("films", long_s, 4), ("clips", short_s, 2.2)):
+        if not least_s <= lengths_s[0] <= lengths_s[1]:
+            problem = f"{what} of {lengths_s[0]} to {lengths_s[1]} s"
+            raise BadInput(problem, mend=f"Want at least {least_s}, the smaller number first")
     videos = _videos(seed=seed, num_long=num_long, num_short=num_short)
     arguments: dict[str, Json] = {
         "kind": "people", "seed": seed, "num_long": num_long, "num_short": num_short, "width_px": width_px,
         "height_px": height_px, "words": list[Json](sorted(words)), "long_s": list[Json](long_s),
+        "short_s": list[Json](short_s),
     }  # fmt: skip
     provenance = made_by("world", arguments=arguments, inputs={}, tools=["av", "numpy", "opencv-python-headless"])
     was_current = _is_done(folder, videos, provenance)

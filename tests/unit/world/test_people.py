@@ -320,6 +320,7 @@ def test_only_asked_acts_are_seen():
         ({"width_px": 47}, BadInput, "frames of 47x96 pixels"),
         ({"width_px": 400}, BadInput, "frames of 400x96 pixels"),
         ({"long_s": (2.0, 9.0)}, BadInput, "films of 2.0 to 9.0 s"),
+        ({"short_s": (2.0, 3.0)}, BadInput, "clips of 2.0 to 3.0 s"),
         ({"words": ("stand", "fly")}, UnknownName, "no act 'fly'"),
         ({"words": ("stand", "give")}, BadInput, "the act 'give' without 'take'"),
         ({"words": ("sit",)}, BadInput, "acts without 'stand'"),
