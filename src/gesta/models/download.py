@@ -122,7 +122,11 @@ class _Wanted:
         if self.file.git_sha1 is not None:
             found = _git_hash_of(path)
             return "" if found == self.file.git_sha1 else f"has Git's hash {found}, and {self.file.git_sha1} is wanted"
-        return f"has SHA-256 {_hash_of(path, 'sha256')}, and none is known to compare it with"
+        found = _hash_of(path, "sha256")
+        if self.file.sha256_begins is not None:
+            begins = self.file.sha256_begins
+            return "" if found.startswith(begins) else f"has SHA-256 {found}, and one from {begins} on is wanted"
+        return f"has SHA-256 {found}, and none is known to compare it with"
 
 
 def _hash_of(path: Path, kind: str) -> str:
@@ -167,7 +171,7 @@ def _download(url: str, path: Path, want: _Wanted, *, on_progress: Progress | No
         _grow(url, part, want, on_progress=on_progress, timeout_s=timeout_s)
         problem = want.problem(part)
     if problem:
-        is_known = want.file.sha256 or want.file.git_sha1 or want.vouched
+        is_known = want.file.sha256 or want.file.git_sha1 or want.file.sha256_begins or want.vouched
         mend = "It was deleted; try again, or another base_url"
         if not is_known:
             mend = "It was deleted. If you trust it, fetch it with that value as sha256="

@@ -14,17 +14,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-ClassList = Literal["kinetics-400", "kinetics-600", "imagenet-1k"]
+ClassList = Literal["kinetics-400", "kinetics-600", "kinetics-700", "imagenet-1k", "ava-80", "ava-16"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedFile:
-    """One file of a publication, by its path behind the publication's address; what is not known of it is None."""
+    """One file of a publication, by its path behind the publication's address; what is not known of it is None.
+
+    `sha256_begins` are the first digits of its SHA-256, where the publication tells no more.
+    """
 
     path: str
     size_bytes: int | None = None
     sha256: str | None = None
     git_sha1: str | None = None
+    sha256_begins: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -216,6 +216,16 @@ def test_gits_hash_knows_a_file_as_well(server: WeightServer, tmp_path: Path) ->
         fetch_weights("w", cache_dir=tmp_path / "other", published=book(server, file=file))
 
 
+def test_the_first_digits_of_a_hash_will_do_where_no_more_are_known(server: WeightServer, tmp_path: Path) -> None:
+    known = book(server, file=PublishedFile(path="a/b.bin", sha256_begins=SHA256[:8]))
+    assert fetch_weights("w", cache_dir=tmp_path, published=known).sha256 == {"a/b.bin": SHA256}
+    wrong = book(server, file=PublishedFile(path="a/b.bin", sha256_begins="00000000"))
+    with pytest.raises(
+        BadInput, match=f"has SHA-256 {SHA256}, and one from 00000000 on is wanted.*It was deleted; try"
+    ):
+        fetch_weights("w", cache_dir=tmp_path / "other", published=wrong)
+
+
 def test_where_no_hash_is_known_the_message_gives_the_one_found(server: WeightServer, tmp_path: Path) -> None:
     file = PublishedFile(path="a/b.bin")
     with pytest.raises(BadInput, match=rf"has SHA-256 {SHA256}, and none is known.*fetch it with that value as sha256"):
