@@ -162,7 +162,7 @@ def _trunk_steps(look: WeightsLook, own: WeightsLook) -> list[str]:
         return [f"The file is a {'SlowFast' if look.has_fast_path else 'SlowOnly'}: name such a trunk"]
     steps = []
     if look.num_blocks != own.num_blocks:
-        depth = _DEPTHS.get(look.num_blocks[2], f"with {look.num_blocks} blocks")
+        depth = _DEPTHS.get(look.num_blocks[2], f"of {look.num_blocks} blocks")
         steps.append(f"The file's network is {depth}: name such a trunk")
     elif look.res4_temporal_blocks != own.res4_temporal_blocks:
         steps.append(f"Set res4_temporal_blocks={look.res4_temporal_blocks}")

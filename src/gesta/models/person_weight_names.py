@@ -8,7 +8,7 @@ Each rule takes one of our parameters, as it stands in a `PersonModel` (`trunk.`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -225,6 +225,19 @@ GESTA = PersonNames(
     is_head=lambda name: name.startswith(("head.", "clip_head.", "logits.")),
 )
 """A state dict of this library's own models."""
+
+
+I3D_STEMS = ("Conv3d_1a_7x7.conv3d.weight", "Conv3d_1a_7x7/conv_3d/w")
+"""What the names of the stem's weights end with in the PyTorch port of I3D and in DeepMind's checkpoints."""
+
+
+def is_of_i3d(names: Iterable[str]) -> bool:
+    """Whether these are an I3D publication's names.
+
+    >>> is_of_i3d(["RGB/inception_i3d/Conv3d_1a_7x7/conv_3d/w"])
+    True
+    """
+    return any(name.endswith(I3D_STEMS) for name in names)
 
 
 def lineage_of(names: Mapping[str, object]) -> PersonNames | None:

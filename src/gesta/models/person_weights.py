@@ -19,8 +19,18 @@ from torch import Tensor, nn
 from gesta.models.person_heads import PersonHead
 from gesta.models.person_model import PersonModel, build_person_model
 from gesta.models.person_weight_looks import advice
-from gesta.models.person_weight_names import CAFFE2, GESTA, MMACTION2, PYSLOWFAST, Layout, PersonNames, layout_of
-from gesta.models.person_weight_names import lineage_of as lineage_of_names
+from gesta.models.person_weight_names import (
+    CAFFE2,
+    GESTA,
+    I3D_STEMS,
+    MMACTION2,
+    PYSLOWFAST,
+    Layout,
+    PersonNames,
+    is_of_i3d,
+    layout_of,
+    lineage_of,
+)
 from gesta.models.trunks import TrunkSpec
 from gesta.models.weight_files import WeightFile, open_weights
 from gesta.models.weight_filling import filling_of, write_values
@@ -31,7 +41,7 @@ from gesta.tables import whole_file
 HeadFill = Literal["strict", "fresh"]
 """`strict`: the head too, or it is an error; `fresh`: the trunk alone, the head keeps what it has."""
 
-_I3D_STEMS = {"Conv3d_1a_7x7.conv3d.weight": PYTORCH_I3D, "Conv3d_1a_7x7/conv_3d/w": DEEPMIND_I3D}
+_I3D_RULES = dict(zip(I3D_STEMS, (PYTORCH_I3D, DEEPMIND_I3D), strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +185,8 @@ def _renamed(model: nn.Module, names: PersonNames) -> dict[str, Tensor]:
             found[theirs] = _to_theirs(ours, value, model, names).detach().clone()
         elif not (names is CAFFE2 and ours.endswith("num_batches_tracked")):
             homeless.append(ours)
+        if ours.endswith(".conv.bias") and ".non_locals." not in ours:
+            homeless.append(f"{ours}, where a norm was folded into")
     if homeless:
         problem = f"{names.name} has no place for {', '.join(homeless[:4])}"
         raise BadInput(problem, mend="Save a linear or two-layer head on a trunk of SlowOnly or SlowFast")
@@ -213,12 +225,10 @@ def _rule_for(
     model: nn.Module, file: WeightFile, *, head: HeadFill, class_ids: Sequence[int] | None
 ) -> tuple[NameRule, str, PersonNames | None]:
     """The rule of the file's publication for this model, what stands before its names, and its names' rule."""
-    stems = [(name, rule) for name in file.shapes for end, rule in _I3D_STEMS.items() if name.endswith(end)]
-    if stems and hasattr(model.trunk, "net"):
-        name, rule = stems[0]
-        end = next(end for end in _I3D_STEMS if name.endswith(end))
-        return _i3d_rule(rule, head=head), name.removesuffix(end), None
-    names = lineage_of_names(file.shapes)
+    if is_of_i3d(file.shapes):
+        name, end = next((name, end) for name in file.shapes for end in I3D_STEMS if name.endswith(end))
+        return _i3d_rule(_I3D_RULES[end], head=head), name.removesuffix(end), None
+    names = lineage_of(file.shapes)
     if names is None:
         mend = "Read are MMAction2's, PySlowFast's and this library's state dicts, and I3D's for the trunk i3d"
         problem = f"these weights are of no known publication: they begin with {', '.join(list(file.shapes)[:4])}"
