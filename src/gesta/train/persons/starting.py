@@ -12,6 +12,7 @@ from gesta.models.weights import load_published
 from gesta.schema import BadInput
 from gesta.train.clips.checkpoints import is_clip_checkpoint, load_clip_checkpoint
 from gesta.train.persons.checkpoints import is_person_checkpoint, load_person_checkpoint
+from gesta.train.persons.foreign import put_foreign_start
 
 _NEW_IN_TRUNK = ("non_local",)
 """Parts of the names of a trunk's weights that a classifier without them lacks: they begin anew."""
@@ -39,7 +40,8 @@ def put_person_start(
 
     Args:
         model: a fresh one.
-        start: a `model.pt`, a file of published weights, or the name of published ones.
+        start: a `model.pt`, a file of published weights, or the name of published ones; of weights of another
+            program the trunk alone is taken.
         class_names: of the model's outputs for persons.
         clip_class_names: of its outputs for clips.
     Raises:
@@ -63,7 +65,8 @@ def put_person_start(
                 if name.startswith("logits.") and name.count(".") == 1
             }
         return _fill(model, usable, start=start, what=f"a classifier {clips.recipe.model!r}")
-    return load_published(model, start, head="fresh").kept
+    kept = put_foreign_start(model, start)
+    return load_published(model, start, head="fresh").kept if kept is None else kept
 
 
 def _trunk_of(model: PersonModel, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
