@@ -193,23 +193,35 @@ class StreamSource:
         stream = container.streams.best("video")
         stream.codec_context.thread_count = 1
         pictured: Pictured | None = None
-        for packet in container.demux(stream):
+        for frame in self._decoded(container, stream):
+            rotation_deg = rotation_deg_of(frame)
+            size_px = (frame.width, frame.height) if rotation_deg % 180 == 0 else (frame.height, frame.width)
+            if pictured is None or (pictured.size_px, pictured.rotation_deg) != (size_px, rotation_deg):
+                pictured = Pictured(rotation_deg=rotation_deg, size_px=size_px)
+                self._size_px = size_px
+            arrived_us = self.clock_us()
+            time_us = self._time_of(frame, stream, arrived_us)
+            if time_us is not None:
+                yield Shot(time_us=time_us, size_px=size_px, picture=pictured.of(frame), arrived_us=arrived_us)
+
+    def _decoded(self, container: Any, stream: Any) -> Iterator[Any]:
+        """The decoder's frames; where the connection breaks, those that it still holds, then the error."""
+        packets = container.demux(stream)
+        while True:
+            broken: av.FFmpegError | None = None
             try:
-                frames = stream.codec_context.decode(packet if packet.size else None)
+                packet = next(packets, None)
+            except av.FFmpegError as error:
+                broken, packet = error, None
+            if packet is None and broken is None:
+                return
+            try:
+                yield from stream.codec_context.decode(packet if packet is not None and packet.size else None)
             except av.FFmpegError:
                 # A stream that is joined in its middle begins with packets that lack what they build on.
                 self.num_damaged += 1
-                continue
-            for frame in frames:
-                rotation_deg = rotation_deg_of(frame)
-                size_px = (frame.width, frame.height) if rotation_deg % 180 == 0 else (frame.height, frame.width)
-                if pictured is None or (pictured.size_px, pictured.rotation_deg) != (size_px, rotation_deg):
-                    pictured = Pictured(rotation_deg=rotation_deg, size_px=size_px)
-                    self._size_px = size_px
-                arrived_us = self.clock_us()
-                time_us = self._time_of(frame, stream, arrived_us)
-                if time_us is not None:
-                    yield Shot(time_us=time_us, size_px=size_px, picture=pictured.of(frame), arrived_us=arrived_us)
+            if broken is not None:
+                raise broken
 
     def _time_of(self, frame: Any, stream: Any, arrived_us: int) -> int | None:
         """The frame's time on our clock; None where it does not come after the one before it."""
