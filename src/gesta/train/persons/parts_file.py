@@ -55,12 +55,12 @@ def read_parts_file(path: Path) -> dict[str, tuple[AvaSource, ...]]:
         values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise BadInput(
-            f"this is no {path.suffix[1:].upper()} ({error})", where=path, mend="See docs/train.md"
+            f"this is no {path.suffix[1:].upper()} ({error})", where=path, mend="See docs/train-persons.md"
         ) from error
     if isinstance(values, dict) and isinstance(values.get("splits"), dict):
         values = values["splits"]
     if not isinstance(values, dict) or not values:
-        raise BadInput("it names no split", where=path, mend="Want [[train]] and its keys; see docs/train.md")
+        raise BadInput("it names no split", where=path, mend="Want [[train]] and its keys; see docs/train-persons.md")
     found = {}
     for split, parts in values.items():
         if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):

@@ -1,6 +1,6 @@
 """MMAction2's models of AVA by their names there: nine for AVA 2.1, three for AVA 2.2, two for chosen classes.
 
-AVA21.toml and AVA22.toml name the films, the csv files, the excluded key-frames and the proposals (docs/train.md). A
+AVA21.toml and AVA22.toml name the films, the csv files, the excluded key-frames and the proposals (docs/train-persons.md). A
 batch is cut into as many parts as GPUs had a share of it there, each with its own batch-norm statistics, whatever the
 number of devices here. WEIGHTS to start from are files of that project, read as they are.
 

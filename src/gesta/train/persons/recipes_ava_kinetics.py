@@ -1,6 +1,6 @@
 """Recipes of persons on AVA-Kinetics, and PySlowFast's on AVA: MMAction2's ladder, the Action Transformer, VideoMAE.
 
-AVAK.toml names both parts, AVA22.toml and KINETICS.toml one each (docs/train.md). WEIGHTS to start from are files of
+AVAK.toml names both parts, AVA22.toml and KINETICS.toml one each (docs/train-persons.md). WEIGHTS to start from are files of
 the projects named, read as they are.
 """
 
