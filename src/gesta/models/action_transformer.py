@@ -32,7 +32,7 @@ class ActionTransformerSpec:
     `position`: of a cell and instant from the clip's "centre", or, ours, of a cell from the "box" that asks, or "none".
     `num_ffn` None = `num_hidden`.
 
-    Source: Girdhar et al., Video Action Transformer Network (2019), section 3.3 (3 layers, 128 features); Li et al.,
+    Source: Girdhar et al., Video Action Transformer Network (2019), the head (128 features, 3 layers); Li et al.,
     AVA-Kinetics (2020), section 3.1; VideoGLUE, ActionTransformerHead. `dropout` is ours.
     """
 
@@ -86,7 +86,7 @@ class PlaceCode(nn.Module):
 class AttentionLayer(nn.Module):
     """One query a box asks the memory: attention, residual, norm; a two-layer net, residual, norm.
 
-    Source: Girdhar et al. (2019), equations 1 to 3.
+    Source: Girdhar et al. (2019), the transformer unit of the Action Transformer head.
     """
 
     def __init__(self, *, num_hidden: int, num_heads: int, num_ffn: int, dropout: float) -> None:

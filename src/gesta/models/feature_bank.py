@@ -33,7 +33,7 @@ class FeatureBankSpec:
 
     `num_bank_features` None = as many as the head has for a box: the bank was written by a model of the same make.
 
-    Source: Wu et al., Long-Term Feature Banks (2019), section 3.3 and appendix; MMAction2, LFB and FBONonLocal: 60
+    Source: Wu et al., Long-Term Feature Banks (2019), the bank's operator; MMAction2, LFB and FBONonLocal: 60
     seconds, 5 features a second, 2 non-local layers of 512, dropout 0.2.
     """
 

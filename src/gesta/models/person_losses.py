@@ -60,8 +60,8 @@ def class_weights_of(counts_K: Tensor, *, how: str, beta: float = 0.999) -> Tens
 
     Raises:
         UnknownName: there are no class weights of that name.
-    Source: Cui et al., Class-Balanced Loss Based on Effective Number of Samples (2019), equation 2 and section 4
-    (weights sum to the number of classes); Wang et al., Learning to Model the Tail (2017), for the root.
+    Source: Cui et al., Class-Balanced Loss Based on Effective Number of Samples (2019), sections 3 and 4 (the number,
+    and weights that sum to the number of classes). The root lies between equal weights and inverse ones.
 
     >>> class_weights_of(torch.tensor([10, 30, 0]), how="inverse").tolist()
     [1.5, 0.5, 1.0]
