@@ -20,7 +20,7 @@ LINE = (
 
 OTHERS = (
     "run", "demo", "board", "classes", "world", "prepare", "score", "study", "benchmark", "features", "train-detector",
-    "tables", "lint", "convert", "export", "onnx",
+    "tables", "lint", "convert", "export", "onnx", "weights",
 )  # fmt: skip
 """Commands that are not on the line: they drive it, feed it or show it."""
 
