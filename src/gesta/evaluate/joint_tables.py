@@ -210,7 +210,9 @@ def chances_of(
     seed: int = 0,
     num_draws: int = 1,
 ) -> list[Chance]:
-    """The level of chance of each set; it hangs on the boxes and not on the model, so one model's will do.
+    """The level of chance of each set: every box with every class and a score drawn at random.
+
+    It hangs on the boxes and not on the model, so one model's will do.
 
     Args:
         truths: ground truth of each part.
@@ -223,14 +225,19 @@ def chances_of(
     Raises:
         BadInput: `frame_map` refuses the rows, or `num_draws` is below 1.
     """
+    classes = pl.DataFrame({"class_id": list(class_ids)}, schema={"class_id": pl.Int64})
+    # A model's own rows leave out what it holds for all but impossible; chance does not know that.
+    everything = {
+        part: frame.select(*KEY, *CORNERS).unique(maintain_order=True).join(classes, how="cross", maintain_order="left")
+        for part, frame in detections.items()
+    }
     found = []
     for name in SETS:
         parts = PARTS_OF[name]
         if all(part in detections and part in truths for part in parts):
             value = chance_map(
                 union_of({part: truths[part].select(_TRUTH_COLUMNS) for part in parts}, parts),
-                union_of({part: detections[part].select(*_TRUTH_COLUMNS, "score") for part in parts}, parts),
-                class_ids=class_ids, seed=seed, num_draws=num_draws,
+                union_of(everything, parts), class_ids=class_ids, seed=seed, num_draws=num_draws,
             )  # fmt: skip
             found.append(Chance(evaluated_on=name, split=split, boxes=boxes, mean_ap=value))
     return found

@@ -5,6 +5,7 @@ They take tables of numbers, as the benchmark's files hold them; the style is th
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -82,7 +83,8 @@ def draw_gain(rows: pl.DataFrame, folder: Path, *, file_name: str = "gain", titl
 def _class_bars(rows: pl.DataFrame, sets: Mapping[str, str], *, title: str) -> Figure:
     categories = rows["category"].unique(maintain_order=True).to_list()
     widest = max(len(rows.filter(category=category)) for category in categories)
-    figure = Figure(figsize=(max(4.6, 0.3 * widest + 1.6), 4.1 * len(categories) + 0.5))
+    width_in = max(6.4, 0.3 * widest + 1.6)
+    figure = Figure(figsize=(width_in, 4.1 * len(categories) + 0.5))
     panels = figure.subplots(2 * len(categories), 1, squeeze=False, height_ratios=[2, 1] * len(categories))[:, 0]
     most = max([1, *(int(num) for name in sets for num in rows[f"num_{name}"])])
     for number, category in enumerate(categories):
@@ -104,7 +106,7 @@ def _class_bars(rows: pl.DataFrame, sets: Mapping[str, str], *, title: str) -> F
         below.tick_params(axis="x", length=0, pad=2)
         if not number:
             above.legend(loc="upper right", ncols=len(sets))
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+    figure.suptitle(textwrap.fill(title, round(13 * width_in)), x=0.01, ha="left", fontsize=10)
     return figure
 
 

@@ -296,9 +296,12 @@ def test_classes_and_gains_are_those_of_the_cells():
     assert dict(gain_rows(bare).select("class_id", "added").iter_rows()) == {1: None, 2: 0.0}
 
 
-def test_chance_is_that_of_the_boxes():
-    truths = {"ava": truth_of(AVA_TRUTH)}
-    found = found_of([(v, k, p, c, 0.5) for v, k, p, c in AVA_TRUTH if c is not None])
-    (one,) = chances_of(truths, {"ava": found}, split="val", boxes="truth", class_ids=CLASSES)
+def test_chance_is_that_of_the_boxes_and_not_of_the_models_rows():
+    truths = {"ava": truth_of([(f"v{n}", 1, 0, 1 + n % 2) for n in range(200)])}
+    whole = found_of([(f"v{n}", 1, 0, c, 0.5) for n in range(200) for c in CLASSES])
+    sure = whole.filter(pl.col("class_id") == 1)
+    how = {"split": "val", "boxes": "truth", "class_ids": CLASSES}
+    (one,), (other,) = (chances_of(truths, {"ava": found}, **how) for found in (whole, sure))
     assert one.evaluated_on == "ava"
-    assert one.mean_ap == 1.0, "boxes with their one right class are right at any score"
+    assert one.mean_ap == pytest.approx(0.5, abs=0.08), "half of the boxes do each class"
+    assert other == one
