@@ -215,6 +215,33 @@ def test_it_is_one_graph_to_the_compiler(name):
     torch.testing.assert_close(compiled(clip), model(clip), rtol=1e-4, atol=1e-5)
 
 
+def test_fewer_activations_are_kept():
+    def kept_bytes(*, saves_memory: bool) -> int:
+        trunk, total = built("slowfast_small", saves_memory=saves_memory).train(), 0
+
+        def pack(x: torch.Tensor) -> torch.Tensor:
+            nonlocal total
+            total += x.numel() * x.element_size()
+            return x
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+            trunk(torch.randn(2, 3, 8, 32, 32))
+        return total
+
+    assert kept_bytes(saves_memory=True) < 0.5 * kept_bytes(saves_memory=False)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_same_start_and_clips_give_the_same_bits(name):
+    def once() -> list[torch.Tensor]:
+        trunk = built(name, lineage="pyslowfast").train()
+        torch.manual_seed(1)
+        sum(features.square().mean() for features in trunk(torch.randn(2, 3, 8, 32, 32))).backward()
+        return [weight.grad for weight in trunk.parameters()] + list(trunk.buffers())
+
+    assert all(torch.equal(ours, again) for ours, again in zip(once(), once(), strict=True))
+
+
 def test_saves_memory_in_the_spec_switches_it_on():
     assert built("slowfast_small", saves_memory=True).checkpoint_activations
     with torch.device("meta"):
