@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from gesta.lint.findings import Finding
+from gesta.lint.person_releases import check_release
 from gesta.lint.person_sets import findings_text, is_severe
 from gesta.lint.person_sources import SourceFiles, check_ava_sources
 from gesta.schema import BadInput, BadVideo
@@ -37,6 +38,32 @@ def checked_sources(
         BadInput: something makes the training pointless, and `is_forced` is not set.
     """
     found = check_ava_sources(train, val=val, class_ids=class_ids, least_score=least_score, measure=span_us)
+    return said_findings(found, is_forced=is_forced)
+
+
+def checked_release(
+    release: Path,
+    *,
+    split: str = "train",
+    val: str | None = None,
+    class_ids: Sequence[int] | None = None,
+    least_score: float = 0.9,
+    is_forced: bool = False,
+) -> list[Finding]:
+    """What is wrong with a release that is to be learnt from, printed on standard error.
+
+    Args:
+        release: folder of a released version.
+        split: what is learnt from.
+        val: what is measured on; None = nothing.
+        class_ids: classes that are to be learnt; None = those with an accepted label.
+        least_score: of tracks that are used as proposals.
+        is_forced: go on whatever was found.
+    Raises:
+        MissingTable: the folder lacks a table of a release.
+        BadInput: something makes the training pointless, and `is_forced` is not set.
+    """
+    found = check_release(release, split=split, val=val, class_ids=class_ids, least_score=least_score)
     return said_findings(found, is_forced=is_forced)
 
 
