@@ -21,10 +21,24 @@ PAGE = (Path(__file__).parents[2] / "docs" / "predict.md").read_text()
 def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     save_small(tmp_path / "model.pt")
+    save_people(tmp_path / "people.pt")
     (tmp_path / "videos").mkdir()
     write_levels(tmp_path / "videos" / "wave.mp4", [0, 120, 240])
     (tmp_path / "videos" / "broken.mp4").touch()
     return tmp_path
+
+
+def save_people(path: Path) -> None:
+    """A person model of the smallest recipe, untrained."""
+    from gesta.train.persons.checkpoints import PersonCheckpoint, build_recipe_model, save_person_checkpoint
+    from gesta.train.persons.recipes import find_person_recipe
+
+    recipe = find_person_recipe("slow_only_small_world")
+    checkpoint = PersonCheckpoint(
+        weights=build_recipe_model(recipe, num_classes=2).state_dict(), class_ids=(3, 7), class_names=("sit", "wave"),
+        recipe=recipe, data_sha256="", fingerprint="", versions={},
+    )  # fmt: skip
+    save_person_checkpoint(path, checkpoint)
 
 
 def shown(language: str) -> list[str]:
@@ -33,7 +47,7 @@ def shown(language: str) -> list[str]:
 
 def test_every_command_runs_and_leaves_the_files_that_the_page_names(place):
     commands = [line for block in shown("sh") for line in block.splitlines()]
-    assert len(commands) >= 5
+    assert len(commands) >= 6
     for command in commands:
         program, *words = command.split()
         assert program == "gesta"
@@ -44,6 +58,13 @@ def test_every_command_runs_and_leaves_the_files_that_the_page_names(place):
         assert key in result
         assert f"`{key}`" in PAGE
     assert (place / "seen" / "wave.mp4").is_file()
+    people = json.loads((place / "people" / "wave.json").read_bytes())
+    for key in ("video", "model", "classes", "persons"):
+        assert key in people
+        assert f"`{key}`" in PAGE
+    assert {path.name for path in (place / "people").glob("wave*")} == {
+        "wave.json", "wave.mp4", "wave.csv", "wave.jsonl"
+    }  # fmt: skip
     frame = pl.read_parquet(place / "features.parquet")
     assert all(f"`{column}`" in PAGE for column in frame.columns)
     with np.load(place / "grids" / "wave.npz") as found:
@@ -53,9 +74,17 @@ def test_every_command_runs_and_leaves_the_files_that_the_page_names(place):
     assert (place / "grids" / "features.json").is_file()
 
 
-def test_the_lines_of_python_run(place, capsys):
-    (code,) = shown("python")
-    exec(compile(code, "docs/predict.md", "exec"), {})
+def test_the_lines_of_python_run(place, capsys, monkeypatch):
+    import gesta.detect
+
+    nobody_but_one = [(np.array([[0.2, 0.1, 0.7, 0.9]]), np.ones(1))]
+    monkeypatch.setitem(gesta.detect.DETECTORS, "hog", lambda weights: lambda frames: nobody_but_one * len(frames))
+    people, features = shown("python")
+    exec(compile(people, "docs/predict.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("0.25 0 (0.2, 0.1, 0.7, 0.9) [(")
+    assert lines[-1].startswith("0 ")
+    exec(compile(features, "docs/predict.md", "exec"), {})
     assert capsys.readouterr().out.startswith("(300000, 1300000, 2300000) (3, ")
 
 
@@ -65,6 +94,7 @@ def test_published_names_on_the_page_are_there():
     from gesta.predict.published_inputs import PUBLISHED_INPUTS
 
     assert "i3d-rgb-k400" in PUBLISHED_WEIGHTS
-    names = re.findall(r"`([a-z0-9_]+):[^`]+`", PAGE)
+    section = PAGE.partition("## Published models")[2].partition("## Features")[0]
+    names = re.findall(r"`([a-z0-9_]+):[^`]+`", section)
     assert len(names) == 3
     assert set(names) <= set(MODELS) & set(PUBLISHED_INPUTS)
