@@ -86,6 +86,8 @@ def train_persons(
     val = None if val_wanted is None else _read(val_wanted, recipe=chosen)[0]
     if is_first:
         click.echo(accounting_text(persons), err=True)
+        if chosen.pretrained and options.start is None:
+            click.echo(f"its published numbers begin from --start {chosen.pretrained}; this begins anew", err=True)
     if dry_run:
         plan = plan_train_persons(persons, recipe=chosen, val=val, device=device, num_processes=num_processes)
         text = (

@@ -52,7 +52,7 @@ class PersonRecipe:
             out ("drop").
         clip_loss_weight: of the cross-entropy of the clips' own classes, the mean over the clips that have one, beside
             the persons' loss (multi-task); 0 = persons alone.
-        pretrained: the published weights that this recipe's numbers began from, in words: what `--start` should name.
+        pretrained: the weights that this recipe's published numbers began from: what `--start` should name.
         test: how key-frames are scored.
     """
 

@@ -1,8 +1,8 @@
 """MMAction2's models of AVA by their names there: nine for AVA 2.1, three for AVA 2.2, two for chosen classes.
 
-AVA21.toml and AVA22.toml name the films, the csv files, the excluded key-frames and the proposals (docs/train-persons.md). A
-batch is cut into as many parts as GPUs had a share of it there, each with its own batch-norm statistics, whatever the
-number of devices here. WEIGHTS to start from are files of that project, read as they are.
+AVA21.toml and AVA22.toml name the films, the csv files, the excluded key-frames and the proposals
+(docs/train-persons.md). A batch is cut into as many parts as GPUs had a share of it there, each with its own batch-norm
+statistics, whatever the number of devices here. Weights to begin from are that project's, by its own names.
 
 Their numbers are frame mAP x 100 at IoU 0.5 as that project computes it, which leaves out detections on key-frames
 where nobody is annotated; `gesta evaluate --protocol` computes both that and the official one.
@@ -42,7 +42,7 @@ def slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb() -> PersonRecipe:
     """SlowOnly R50, 4 frames 16 apart, on AVA 2.1.
 
     Command: `gesta train AVA21.toml --recipe slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb --val val --start
-    slowonly_r50_4x16_k400.pth --out OUT`.
+    slowonly_r50_4x16x1_256e_kinetics400_rgb --out OUT`.
 
     Hardware and cost: Published with 8 GPUs; 2.0 hours of one H200 by arithmetic.
 
@@ -56,7 +56,7 @@ def slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb() -> PersonRecipe:
         trunk=TrunkSpec(name="slow_only_r50_4x16"),
         frames=shown(4, 16),
         boxes=BOXES,
-        pretrained="SlowOnly R50 4x16, Kinetics-400",
+        pretrained="slowonly_r50_4x16x1_256e_kinetics400_rgb",
         epochs=20,
         clips_per_batch=8 * 16,
         num_parts=8,
@@ -73,7 +73,7 @@ def slowonly_omnisource_pretrained_r50_4x16x1_20e_ava_rgb() -> PersonRecipe:
     """The same model and training as `slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb` from OmniSource's weights.
 
     Command: `gesta train AVA21.toml --recipe slowonly_omnisource_pretrained_r50_4x16x1_20e_ava_rgb --val val --start
-    slowonly_r50_4x16_omnisource.pth --out OUT`.
+    slowonly_r50_omni_4x16x1_kinetics400_rgb --out OUT`.
 
     Hardware and cost: Published with 8 GPUs; 2.0 hours of one H200 by arithmetic.
 
@@ -86,7 +86,7 @@ def slowonly_omnisource_pretrained_r50_4x16x1_20e_ava_rgb() -> PersonRecipe:
     return dataclasses.replace(
         slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb(),
         name="slowonly_omnisource_pretrained_r50_4x16x1_20e_ava_rgb",
-        pretrained="SlowOnly R50 4x16, OmniSource (Kinetics-400 with web data)",
+        pretrained="slowonly_r50_omni_4x16x1_kinetics400_rgb",
     )
 
 
@@ -94,7 +94,7 @@ def slowonly_nl_kinetics_pretrained_r50_4x16x1_10e_ava_rgb() -> PersonRecipe:
     """SlowOnly R50 4x16 with five non-local blocks (embedded Gaussian) on AVA 2.1.
 
     Command: `gesta train AVA21.toml --recipe slowonly_nl_kinetics_pretrained_r50_4x16x1_10e_ava_rgb --val val --start
-    slowonly_nl_r50_4x16_k400.pth --out OUT`.
+    slowonly_nl_embedded_gaussian_r50_4x16x1_150e_kinetics400_rgb --out OUT`.
 
     Hardware and cost: Published with 8 GPUs; 1.4 hours of one H200 by arithmetic.
 
@@ -107,7 +107,7 @@ def slowonly_nl_kinetics_pretrained_r50_4x16x1_10e_ava_rgb() -> PersonRecipe:
         slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb(),
         name="slowonly_nl_kinetics_pretrained_r50_4x16x1_10e_ava_rgb",
         trunk=TrunkSpec(name="slow_only_r50_4x16", non_local="mmaction2"),
-        pretrained="SlowOnly R50 4x16 with non-local blocks, Kinetics-400",
+        pretrained="slowonly_nl_embedded_gaussian_r50_4x16x1_150e_kinetics400_rgb",
         epochs=10,
         clips_per_batch=8 * 12,
         base_lr=0.3,
@@ -124,7 +124,7 @@ def slowonly_nl_kinetics_pretrained_r50_8x8x1_10e_ava_rgb() -> PersonRecipe:
     """SlowOnly R50, 8 frames 8 apart, with five non-local blocks on AVA 2.1.
 
     Command: `gesta train AVA21.toml --recipe slowonly_nl_kinetics_pretrained_r50_8x8x1_10e_ava_rgb --val val --start
-    slowonly_nl_r50_8x8_k400.pth --out OUT`.
+    slowonly_nl_embedded_gaussian_r50_8x8x1_150e_kinetics400_rgb --out OUT`.
 
     Hardware and cost: Published with 16 GPUs; 2.9 hours of one H200 by arithmetic.
 
@@ -138,7 +138,7 @@ def slowonly_nl_kinetics_pretrained_r50_8x8x1_10e_ava_rgb() -> PersonRecipe:
         name="slowonly_nl_kinetics_pretrained_r50_8x8x1_10e_ava_rgb",
         trunk=TrunkSpec(name="slow_only_r50_8x8", non_local="mmaction2"),
         frames=shown(8, 8),
-        pretrained="SlowOnly R50 8x8 with non-local blocks, Kinetics-400",
+        pretrained="slowonly_nl_embedded_gaussian_r50_8x8x1_150e_kinetics400_rgb",
         clips_per_batch=16 * 6,
         num_parts=16,
         base_lr=0.15,
@@ -150,7 +150,7 @@ def slowonly_kinetics_pretrained_r101_8x8x1_20e_ava_rgb() -> PersonRecipe:
     """SlowOnly R101, 8 frames 8 apart, on AVA 2.1.
 
     Command: `gesta train AVA21.toml --recipe slowonly_kinetics_pretrained_r101_8x8x1_20e_ava_rgb --val val --start
-    slowonly_r101_8x8_k400.pth --out OUT`.
+    slowonly_r101_without_omni_8x8x1_kinetics400_rgb --out OUT`.
 
     Hardware and cost: Published with 16 GPUs; 6.6 hours of one H200 by arithmetic.
 
@@ -164,7 +164,7 @@ def slowonly_kinetics_pretrained_r101_8x8x1_20e_ava_rgb() -> PersonRecipe:
         name="slowonly_kinetics_pretrained_r101_8x8x1_20e_ava_rgb",
         trunk=TrunkSpec(name="slow_only_r101_8x8"),
         frames=shown(8, 8),
-        pretrained="SlowOnly R101 8x8, Kinetics-400",
+        pretrained="slowonly_r101_without_omni_8x8x1_kinetics400_rgb",
         clips_per_batch=16 * 6,
         num_parts=16,
         base_lr=0.075,
@@ -175,7 +175,7 @@ def slowonly_omnisource_pretrained_r101_8x8x1_20e_ava_rgb() -> PersonRecipe:
     """The same model and training as `slowonly_kinetics_pretrained_r101_8x8x1_20e_ava_rgb` from OmniSource's weights.
 
     Command: `gesta train AVA21.toml --recipe slowonly_omnisource_pretrained_r101_8x8x1_20e_ava_rgb --val val --start
-    slowonly_r101_8x8_omnisource.pth --out OUT`.
+    slowonly_r101_omni_8x8x1_kinetics400_rgb --out OUT`.
 
     Hardware and cost: Published with 16 GPUs; 6.6 hours of one H200 by arithmetic.
 
@@ -187,7 +187,7 @@ def slowonly_omnisource_pretrained_r101_8x8x1_20e_ava_rgb() -> PersonRecipe:
     return dataclasses.replace(
         slowonly_kinetics_pretrained_r101_8x8x1_20e_ava_rgb(),
         name="slowonly_omnisource_pretrained_r101_8x8x1_20e_ava_rgb",
-        pretrained="SlowOnly R101 8x8, OmniSource (Kinetics-400 with web data)",
+        pretrained="slowonly_r101_omni_8x8x1_kinetics400_rgb",
     )
 
 
@@ -195,7 +195,7 @@ def slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb() -> PersonRecipe:
     """SlowFast R50 4x16 (32 frames 2 apart, alpha 8) on AVA 2.1.
 
     Command: `gesta train AVA21.toml --recipe slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb --val val --start
-    slowfast_r50_4x16_k400.pth --out OUT`.
+    slowfast_r50_4x16x1_256e_kinetics400_rgb --out OUT`.
 
     Hardware and cost: Published with 16 GPUs; 2.4 hours of one H200 by arithmetic.
 
@@ -209,7 +209,7 @@ def slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb() -> PersonRecipe:
         name="slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb",
         trunk=TrunkSpec(name="slowfast_r50_4x16"),
         frames=shown(32, 2),
-        pretrained="SlowFast R50 4x16, Kinetics-400",
+        pretrained="slowfast_r50_4x16x1_256e_kinetics400_rgb",
         clips_per_batch=16 * 9,
         num_parts=16,
         base_lr=0.1125,
@@ -220,7 +220,7 @@ def slowfast_context_kinetics_pretrained_r50_4x16x1_20e_ava_rgb() -> PersonRecip
     """SlowFast R50 4x16 on AVA 2.1, its head seeing the whole clip beside the person.
 
     Command: `gesta train AVA21.toml --recipe slowfast_context_kinetics_pretrained_r50_4x16x1_20e_ava_rgb --val val
-    --start slowfast_r50_4x16_k400.pth --out OUT`.
+    --start slowfast_r50_4x16x1_256e_kinetics400_rgb --out OUT`.
 
     Hardware and cost: Published with 16 GPUs; 2.4 hours of one H200 by arithmetic.
 
@@ -240,7 +240,7 @@ def slowfast_kinetics_pretrained_r50_8x8x1_20e_ava_rgb() -> PersonRecipe:
     """SlowFast R50 8x8 (32 frames 2 apart, alpha 4) on AVA 2.1.
 
     Command: `gesta train AVA21.toml --recipe slowfast_kinetics_pretrained_r50_8x8x1_20e_ava_rgb --val val --start
-    slowfast_r50_8x8_k400.pth --out OUT`.
+    slowfast_r50_8x8x1_256e_kinetics400_rgb --out OUT`.
 
     Hardware and cost: Published with 16 GPUs; 4.5 hours of one H200 by arithmetic.
 
@@ -253,7 +253,7 @@ def slowfast_kinetics_pretrained_r50_8x8x1_20e_ava_rgb() -> PersonRecipe:
         slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb(),
         name="slowfast_kinetics_pretrained_r50_8x8x1_20e_ava_rgb",
         trunk=TrunkSpec(name="slowfast_r50_8x8"),
-        pretrained="SlowFast R50 8x8, Kinetics-400",
+        pretrained="slowfast_r50_8x8x1_256e_kinetics400_rgb",
         clips_per_batch=16 * 5,
         base_lr=0.075,
     )
@@ -263,7 +263,7 @@ def slowfast_kinetics_pretrained_r50_8x8x1_cosine_10e_ava22_rgb() -> PersonRecip
     """SlowFast R50 8x8 on AVA 2.2, the rate along a cosine.
 
     Command: `gesta train AVA22.toml --recipe slowfast_kinetics_pretrained_r50_8x8x1_cosine_10e_ava22_rgb --val val
-    --start slowfast_r50_8x8_k400.pth --out OUT`.
+    --start slowfast_r50_8x8x1_256e_kinetics400_rgb --out OUT`.
 
     Hardware and cost: Published with 8 GPUs; 2.3 hours of one H200 by arithmetic.
 
@@ -289,7 +289,7 @@ def slowfast_temporal_max_kinetics_pretrained_r50_8x8x1_cosine_10e_ava22_rgb() -
     """The same with the largest feature over time in place of the mean.
 
     Command: `gesta train AVA22.toml --recipe slowfast_temporal_max_kinetics_pretrained_r50_8x8x1_cosine_10e_ava22_rgb
-    --val val --start slowfast_r50_8x8_k400.pth --out OUT`.
+    --val val --start slowfast_r50_8x8x1_256e_kinetics400_rgb --out OUT`.
 
     Hardware and cost: Published with 8 GPUs; 2.3 hours of one H200 by arithmetic.
 
@@ -310,7 +310,7 @@ def slowfast_temporal_max_focal_alpha3_gamma1_kinetics_pretrained_r50_8x8x1_cosi
 
     Command: `gesta train AVA22.toml --recipe
     slowfast_temporal_max_focal_alpha3_gamma1_kinetics_pretrained_r50_8x8x1_cosine_10e_ava22_rgb --val val --start
-    slowfast_r50_8x8_k400.pth --out OUT`.
+    slowfast_r50_8x8x1_256e_kinetics400_rgb --out OUT`.
 
     Hardware and cost: Published with 8 GPUs; 2.3 hours of one H200 by arithmetic.
 
@@ -330,7 +330,7 @@ def slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb_custom_classes() -> Pers
     """SlowOnly R50 4x16 trained on 16 of AVA's classes alone.
 
     Command: `gesta train AVA21.toml --recipe slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb_custom_classes --val
-    val --start slowonly_r50_4x16_k400.pth --out OUT`.
+    val --start slowonly_r50_4x16x1_256e_kinetics400_rgb --out OUT`.
 
     Hardware and cost: Published with 8 GPUs; 2.0 hours of one H200 by arithmetic.
 
@@ -351,7 +351,7 @@ def slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb_custom_classes() -> Pers
     """SlowFast R50 4x16 trained on 16 of AVA's classes alone.
 
     Command: `gesta train AVA21.toml --recipe slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb_custom_classes --val
-    val --start slowfast_r50_4x16_k400.pth --out OUT`.
+    val --start slowfast_r50_4x16x1_256e_kinetics400_rgb --out OUT`.
 
     Hardware and cost: Published with 16 GPUs; 2.4 hours of one H200 by arithmetic.
 

@@ -1,7 +1,7 @@
 """Recipes of persons on AVA-Kinetics, and PySlowFast's on AVA: MMAction2's ladder, the Action Transformer, VideoMAE.
 
-AVAK.toml names both parts, AVA22.toml and KINETICS.toml one each (docs/train-persons.md). WEIGHTS to start from are files of
-the projects named, read as they are.
+AVAK.toml names both parts, AVA22.toml and KINETICS.toml one each (docs/train-persons.md). Weights to
+begin from are the named projects', by name or as files, read as they are.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def slowonly_k400_r50_4x16_ava_kinetics() -> PersonRecipe:
     """The foot of MMAction2's ladder: SlowOnly R50 4x16 on AVA-Kinetics.
 
     Command: `gesta train AVAK.toml --recipe slowonly_k400_r50_4x16_ava_kinetics --val val --start
-    slowonly_r50_4x16_k400.pth --out OUT`.
+    slowonly_imagenet-pretrained-r50_8xb16-4x16x1-steplr-150e_kinetics400-rgb --out OUT`.
 
     Hardware and cost: Published with 8 GPUs; 1.6 hours of one H200 by arithmetic.
 
@@ -47,7 +47,7 @@ def slowonly_k400_r50_4x16_ava_kinetics() -> PersonRecipe:
         trunk=TrunkSpec(name="slow_only_r50_4x16"),
         frames=shown(4, 16),
         boxes=BOXES,
-        pretrained="SlowOnly R50 4x16, Kinetics-400",
+        pretrained="slowonly_imagenet-pretrained-r50_8xb16-4x16x1-steplr-150e_kinetics400-rgb",
         epochs=10,
         clips_per_batch=8 * 8,
         num_parts=8,
@@ -64,7 +64,7 @@ def slowonly_k700_r50_4x16_ava_kinetics() -> PersonRecipe:
     """The same from weights of Kinetics-700.
 
     Command: `gesta train AVAK.toml --recipe slowonly_k700_r50_4x16_ava_kinetics --val val --start
-    slowonly_r50_4x16_k700.pth --out OUT`.
+    slowonly_imagenet-pretrained-r50_16xb16-4x16x1-steplr-150e_kinetics700-rgb --out OUT`.
 
     Hardware and cost: Published with 8 GPUs; 1.6 hours of one H200 by arithmetic.
 
@@ -76,7 +76,7 @@ def slowonly_k700_r50_4x16_ava_kinetics() -> PersonRecipe:
     return dataclasses.replace(
         slowonly_k400_r50_4x16_ava_kinetics(),
         name="slowonly_k700_r50_4x16_ava_kinetics",
-        pretrained="SlowOnly R50 4x16, Kinetics-700",
+        pretrained="slowonly_imagenet-pretrained-r50_16xb16-4x16x1-steplr-150e_kinetics700-rgb",
     )
 
 
@@ -84,7 +84,7 @@ def slowonly_k400_r50_8x8_ava_kinetics() -> PersonRecipe:
     """The same with 8 frames 8 apart, from Kinetics-400.
 
     Command: `gesta train AVAK.toml --recipe slowonly_k400_r50_8x8_ava_kinetics --val val --start
-    slowonly_r50_8x8_k400.pth --out OUT`.
+    slowonly_imagenet-pretrained-r50_8xb16-8x8x1-steplr-150e_kinetics400-rgb --out OUT`.
 
     Hardware and cost: Published with 8 GPUs; 3.3 hours of one H200 by arithmetic.
 
@@ -98,7 +98,7 @@ def slowonly_k400_r50_8x8_ava_kinetics() -> PersonRecipe:
         name="slowonly_k400_r50_8x8_ava_kinetics",
         trunk=TrunkSpec(name="slow_only_r50_8x8"),
         frames=shown(8, 8),
-        pretrained="SlowOnly R50 8x8, Kinetics-400",
+        pretrained="slowonly_imagenet-pretrained-r50_8xb16-8x8x1-steplr-150e_kinetics400-rgb",
     )
 
 
@@ -106,7 +106,7 @@ def slowonly_k700_r50_8x8_ava_kinetics() -> PersonRecipe:
     """The ladder's baseline: 8 frames 8 apart, from Kinetics-700.
 
     Command: `gesta train AVAK.toml --recipe slowonly_k700_r50_8x8_ava_kinetics --val val --start
-    slowonly_r50_8x8_k700.pth --out OUT`.
+    slowonly_imagenet-pretrained-r50_16xb16-8x8x1-steplr-150e_kinetics700-rgb --out OUT`.
 
     Hardware and cost: Published with 8 GPUs; 3.3 hours of one H200 by arithmetic.
 
@@ -118,7 +118,7 @@ def slowonly_k700_r50_8x8_ava_kinetics() -> PersonRecipe:
     return dataclasses.replace(
         slowonly_k400_r50_8x8_ava_kinetics(),
         name="slowonly_k700_r50_8x8_ava_kinetics",
-        pretrained="SlowOnly R50 8x8, Kinetics-700",
+        pretrained="slowonly_imagenet-pretrained-r50_16xb16-8x8x1-steplr-150e_kinetics700-rgb",
     )
 
 
@@ -126,7 +126,7 @@ def slowonly_k700_r50_context_8x8_ava_kinetics() -> PersonRecipe:
     """A step up the ladder: the whole clip beside the person.
 
     Command: `gesta train AVAK.toml --recipe slowonly_k700_r50_context_8x8_ava_kinetics --val val --start
-    slowonly_r50_8x8_k700.pth --out OUT`.
+    slowonly_imagenet-pretrained-r50_16xb16-8x8x1-steplr-150e_kinetics700-rgb --out OUT`.
 
     Hardware and cost: Published with 8 GPUs; 3.3 hours of one H200 by arithmetic.
 
@@ -146,7 +146,7 @@ def slowonly_k700_r50_context_temporal_max_8x8_ava_kinetics() -> PersonRecipe:
     """A step up: the largest feature over time.
 
     Command: `gesta train AVAK.toml --recipe slowonly_k700_r50_context_temporal_max_8x8_ava_kinetics --val val --start
-    slowonly_r50_8x8_k700.pth --out OUT`.
+    slowonly_imagenet-pretrained-r50_16xb16-8x8x1-steplr-150e_kinetics700-rgb --out OUT`.
 
     Hardware and cost: Published with 8 GPUs; 3.3 hours of one H200 by arithmetic.
 
@@ -166,7 +166,7 @@ def slowonly_k700_r50_context_temporal_max_nl_head_8x8_ava_kinetics() -> PersonR
     """A step up: a head of two layers.
 
     Command: `gesta train AVAK.toml --recipe slowonly_k700_r50_context_temporal_max_nl_head_8x8_ava_kinetics --val val
-    --start slowonly_r50_8x8_k700.pth --out OUT`.
+    --start slowonly_imagenet-pretrained-r50_16xb16-8x8x1-steplr-150e_kinetics700-rgb --out OUT`.
 
     Hardware and cost: Published with 8 GPUs; 3.3 hours of one H200 by arithmetic.
 
@@ -186,7 +186,7 @@ def slowonly_k700_r50_context_temporal_max_nl_head_focal_8x8_ava_kinetics() -> P
     """A step up: a focal loss of alpha 1 and gamma 1.
 
     Command: `gesta train AVAK.toml --recipe slowonly_k700_r50_context_temporal_max_nl_head_focal_8x8_ava_kinetics
-    --val val --start slowonly_r50_8x8_k700.pth --out OUT`.
+    --val val --start slowonly_imagenet-pretrained-r50_16xb16-8x8x1-steplr-150e_kinetics700-rgb --out OUT`.
 
     Hardware and cost: Published with 8 GPUs; 3.3 hours of one H200 by arithmetic.
 
@@ -206,7 +206,7 @@ def slowonly_k700_r50_tricks_16x4_ava_kinetics() -> PersonRecipe:
     """The ladder's top: the same with 16 frames 4 apart.
 
     Command: `gesta train AVAK.toml --recipe slowonly_k700_r50_tricks_16x4_ava_kinetics --val val --start
-    slowonly_r50_16x4_k700.pth --out OUT`.
+    slowonly_imagenet-pretrained-r50_16xb16-8x8x1-steplr-150e_kinetics700-rgb --out OUT`.
 
     Hardware and cost: Published with 8 GPUs; 6.5 hours of one H200 by arithmetic.
 
@@ -220,7 +220,7 @@ def slowonly_k700_r50_tricks_16x4_ava_kinetics() -> PersonRecipe:
         name="slowonly_k700_r50_tricks_16x4_ava_kinetics",
         trunk=TrunkSpec(name="slow_only_r50_16x4"),
         frames=shown(16, 4),
-        pretrained="SlowOnly R50 16x4, Kinetics-700",
+        pretrained="slowonly_imagenet-pretrained-r50_16xb16-8x8x1-steplr-150e_kinetics700-rgb",
     )
 
 
@@ -246,7 +246,7 @@ def action_transformer_ava_kinetics() -> PersonRecipe:
         frames=dataclasses.replace(shown(32, 2), mean_rgb=(0.5, 0.5, 0.5), std_rgb=(0.5, 0.5, 0.5)),
         augment=PYSLOWFAST,
         boxes=PersonBoxes(train="truth"),
-        pretrained="I3D RGB, ImageNet and Kinetics-400",
+        pretrained="i3d-rgb-imagenet-k400",
         epochs=12,
         clips_per_batch=64,
         num_parts=8,
@@ -339,7 +339,7 @@ def pyslowfast_slow_r50_4x16_ava22() -> PersonRecipe:
         frames=theirs(4, 16),
         augment=PYSLOWFAST,
         boxes=PersonBoxes(train="both", least_score=0.9, iou=0.9, negatives=True),
-        pretrained="Slow R50, Kinetics-400",
+        pretrained="C2D_8x8_R50.pkl",
         epochs=20,
         clips_per_batch=64,
         num_parts=8,
@@ -371,7 +371,7 @@ def pyslowfast_slowfast_r50_8x8_ava22() -> PersonRecipe:
         trunk=TrunkSpec(name="slowfast_r50_8x8", lineage="pyslowfast"),
         frames=theirs(32, 2),
         boxes=PersonBoxes(train="both", least_score=0.8, iou=0.9, negatives=True),
-        pretrained="SlowFast R50 8x8, Kinetics-400",
+        pretrained="SLOWFAST_8x8_R50.pkl",
     )
 
 
@@ -394,7 +394,7 @@ def pyslowfast_slowfast_r101_8x8_ava22() -> PersonRecipe:
         name="pyslowfast_slowfast_r101_8x8_ava22",
         trunk=TrunkSpec(name="slowfast_r101_8x8", lineage="pyslowfast", non_local="pyslowfast-ava-r101"),
         head=PersonHead(order="pyslowfast", grid=7, aligned=False),
-        pretrained="SlowFast R101 8x8, Kinetics-600",
+        pretrained="SLOWFAST_32x2_R101_50_50_k600.pkl",
     )
 
 
@@ -402,7 +402,7 @@ def videomae_base_ava_kinetics() -> PersonRecipe:
     """VideoMAE ViT-B, 16 frames 4 apart, on AVA-Kinetics.
 
     Command: `gesta train AVAK.toml --recipe videomae_base_ava_kinetics --val val --start
-    MCG-NJU/videomae-base-finetuned-kinetics --out OUT`.
+    pytorch_model.bin --out OUT`.
 
     Hardware and cost: Published with 8 GPUs; 20.0 hours of one H200 by arithmetic.
 
@@ -417,7 +417,7 @@ def videomae_base_ava_kinetics() -> PersonRecipe:
         trunk=TrunkSpec(name="videomae_base"),
         frames=shown(16, 4),
         boxes=BOXES,
-        pretrained="VideoMAE ViT-B, Kinetics-400",
+        pretrained="MCG-NJU/videomae-base-finetuned-kinetics",
         epochs=20,
         clips_per_batch=64,
         num_parts=8,

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from gesta.models.person_model import PersonModel
+from gesta.models.weight_files import open_weights
 from gesta.models.weights import load_published
 from gesta.schema import BadInput
 from gesta.train.clips.checkpoints import is_clip_checkpoint, load_clip_checkpoint
@@ -66,7 +67,26 @@ def put_person_start(
             }
         return _fill(model, usable, start=start, what=f"a classifier {clips.recipe.model!r}")
     kept = put_foreign_start(model, start)
+    if kept is None and path.is_file():
+        kept = _put_plain(model, path)
     return load_published(model, start, head="fresh").kept if kept is None else kept
+
+
+def _put_plain(model: PersonModel, path: Path) -> tuple[str, ...] | None:
+    """The names of the weights left as they were, where the file has the trunk's own names; else None.
+
+    So a library's file of a video transformer gives the trunk that holds that library's module.
+    """
+    file = open_weights(path)
+    own = {name for name in model.state_dict() if name.startswith("trunk.")}
+    called = max(
+        ({rename(name): name for name in file.shapes} for rename in _RENAMES), key=lambda names: len(own & set(names))
+    )
+    if 2 * len(own & set(called)) <= len(own):
+        return None
+    values = file.read([called[name] for name in own & set(called)])
+    weights = {name: values[called[name]] for name in own & set(called)}
+    return _fill(model, weights, start=path, what="weights by other names")
 
 
 def _trunk_of(model: PersonModel, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -9,6 +9,8 @@ import json
 import pytest
 import torch
 
+from gesta.models.published import PUBLISHED_WEIGHTS
+from gesta.models.published_persons import PERSON_WEIGHTS
 from gesta.models.trunks import TRUNKS
 from gesta.schema import BadInput, UnknownName
 from gesta.train import RECIPES
@@ -66,7 +68,9 @@ def test_every_recipe_says_what_to_run_what_it_costs_and_what_to_expect(name):
     assert command_said(PERSON_RECIPES[name]).startswith("gesta train ")
     assert f"--recipe {name} " in command_said(PERSON_RECIPES[name])
     if name in PUBLISHED:
-        assert recipe.pretrained, f"{name} does not say what it begins from"
+        is_file = recipe.pretrained.endswith((".pkl", "videomae-base-finetuned-kinetics"))
+        assert is_file or recipe.pretrained in {**PERSON_WEIGHTS, **PUBLISHED_WEIGHTS}
+        assert is_file or f"--start {recipe.pretrained} " in command_said(PERSON_RECIPES[name])
         assert hours_said(PERSON_RECIPES[name]) is not None
 
 

@@ -13,6 +13,7 @@ from tests.unit.train.persons.small_persons_run import CLIP_CLASSES, small_perso
 
 from gesta.models.feature_bank import FeatureBankSpec
 from gesta.models.person_heads import PersonHead
+from gesta.models.trunks import TrunkSpec
 from gesta.schema import BadInput
 from gesta.train.clips.loop import Saving
 from gesta.train.clips.processes import Crew
@@ -20,6 +21,7 @@ from gesta.train.clips.steps import Setting
 from gesta.train.persons import PersonAugment, PersonBoxes, PersonSet, take_classes
 from gesta.train.persons.batches import person_batches
 from gesta.train.persons.checkpoints import is_person_checkpoint, load_person_checkpoint, person_model_of
+from gesta.train.persons.starting import put_person_start
 from gesta.train.persons.task import ask_both, class_counts, person_task
 from gesta.train.persons.train import plan_train_persons, run_train_persons
 
@@ -202,6 +204,19 @@ def test_weights_of_persons_and_of_clips_are_begun_from(persons, tmp_path):
     assert trunk
     assert all(torch.allclose(first[name], second[name], atol=1e-6) for name in trunk)
     assert largest_difference({"x": first["head.classify.weight"]}, {"x": second["head.classify.weight"]}) > 1e-3
+
+
+def test_a_librarys_file_gives_the_trunk_that_holds_its_module(persons, tmp_path):
+    recipe = small_recipe(trunk=TrunkSpec(name="i3d"), frames=dataclasses.replace(small_recipe().frames, num_frames=8))
+    net = person_task(persons).build(recipe, persons).trunk.net
+    torch.save({**net.state_dict(), "last.weight": torch.zeros(3)}, tmp_path / "net.bin")
+    model = person_task(persons).build(recipe, persons)
+    kept = put_person_start(model, tmp_path / "net.bin", class_names=persons.class_names)
+    assert set(kept) == {name for name in model.state_dict() if name.startswith("head.")}
+    assert are_equal(dict(net.state_dict()), dict(model.trunk.net.state_dict()))
+    other = person_task(persons).build(small_recipe(), persons)
+    with pytest.raises(BadInput):
+        put_person_start(other, tmp_path / "net.bin", class_names=persons.class_names)
 
 
 def test_what_cannot_be_learnt_is_said(persons, tmp_path):
