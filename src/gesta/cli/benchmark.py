@@ -118,6 +118,8 @@ def ava_kinetics(
     persons = joint.read_sets(sources, recipe=chosen, needs_train=needs_train)
     if dry_run:
         return _say_plan(persons, sets=sets, models=given, how=how, as_json=as_json)
+    if needs_train and chosen.pretrained and start is None:
+        click.echo(f"its published numbers begin from --start {chosen.pretrained}; this begins anew", err=True)
     if cache is not None and needs_train:
         persons["train"] = _prepared(persons["train"], cache=cache, how=how)
     num_trainings = sum(name not in given for name in sets) * len(how.seeds)

@@ -205,6 +205,40 @@ def test_a_part_without_classes_of_clips_learns_persons_alone(parts: Path):
     assert recipe_for(labelled, both, name="ava", on_note=said.append) is both
 
 
+def test_ground_truth_counts_missing_videos_and_listed_times_but_no_excluded_ones(tmp_path: Path):
+    from gesta.cli.benchmark_joint import truths_of
+    from gesta.train.persons import read_ava_persons
+
+    source = part_of(tmp_path, "ava", {"a": {"left": "red"}, "b": {"left": "red"}, "c": {"left": "red"}})
+    box = "0.1,0.1,0.4,0.9,1"
+    with source.labels.open("a") as labels:
+        labels.write(f"gone,1.000000,{box}\na,1.500000,{box}\n")
+    (tmp_path / "excluded.csv").write_text("b,1.000000\n")
+    (tmp_path / "included.txt").write_text("0\n1\n")
+    listed = dataclasses.replace(source, excluded=tmp_path / "excluded.csv", included=tmp_path / "included.txt")
+    persons, _ = read_ava_persons([listed])
+    truths = truths_of([listed], persons)
+
+    def keys(frame: pl.DataFrame) -> set[tuple[str, int]]:
+        return {(video, time // 1_000_000) for video, time in frame.select("video_id", "timestamp_us").iter_rows()}
+
+    assert keys(truths.named["ava"]) == {("a", 1), ("c", 1), ("gone", 1)}
+    assert keys(truths.whole["ava"]) == {("a", 0), ("a", 1), ("b", 0), ("c", 0), ("c", 1), ("gone", 1)}
+    assert keys(truths.at_hand["ava"]) == {("a", 0), ("a", 1), ("b", 0), ("c", 0), ("c", 1)}
+    plain, _ = read_ava_persons([source])
+    truths = truths_of([source], plain)
+    assert keys(truths.whole["ava"]) == keys(truths.named["ava"]) == {("a", 1), ("b", 1), ("c", 1), ("gone", 1)}
+    assert truths.whole["ava"].equals(truths.named["ava"])
+
+
+def test_prepared_key_frames_train_the_same_cells(finished: Path, parts: Path, tmp_path: Path):
+    given = [f"--model={name}={finished}/models/{name}-seed0/model.pt" for name in ("kinetics", "ava-kinetics")]
+    how = ("--recipe", "tiny_colours", "--threads", 1, "--json", "--cache", tmp_path / "cache", *given)
+    value = last_json(run(parts, "--out", tmp_path / "out", *how))
+    assert any((tmp_path / "cache").iterdir())
+    assert {(c["trained_on"], c["evaluated_on"]) for c in value["cells"]} == {(a, b) for a in SETS for b in SETS}
+
+
 def test_a_benchmark_is_one_process(parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert "a benchmark is one process" in run(parts, "--recipe", "tiny_colours", "--out", tmp_path, exit_code=2)
