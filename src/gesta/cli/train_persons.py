@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gesta.cli.options import finish, finish_json
-from gesta.cli.person_checks import checked_sources
+from gesta.cli.person_checks import checked_release, checked_sources
 from gesta.cli.person_data import person_map, source_of
 from gesta.cli.progress import progress
 from gesta.schema import BadInput, Reject, UnknownName
@@ -237,7 +237,13 @@ def _check(wanted: _Wanted, val: _Wanted | None, *, recipe: PersonRecipe, is_for
     Raises:
         BadInput: training on them is pointless, and not forced.
     """
-    if wanted.sources:
+    if wanted.release is not None:
+        is_same = val is not None and val.release == wanted.release
+        checked_release(
+            wanted.release, split=wanted.split, val=val.split if val is not None and is_same else None,
+            class_ids=recipe.classes, least_score=recipe.boxes.least_score, is_forced=is_forced,
+        )  # fmt: skip
+    else:
         checked_sources(
             wanted.sources, val=() if val is None else val.sources, class_ids=recipe.classes,
             least_score=recipe.boxes.least_score, is_forced=is_forced,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import runpy
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,16 @@ def test_a_csv_alone_is_learnt_from(folder, tmp_path):
     epochs = [json.loads(line) for line in (tmp_path / "out/log.jsonl").read_text().splitlines()]
     assert 0 <= epochs[-1]["val_map"] <= 1
     assert (tmp_path / "out/best.pt").is_file()
+
+
+def test_a_release_is_learnt_from(tmp_path):
+    by_hand = runpy.run_path(str(Path(__file__).parents[1] / "train" / "conftest.py"))
+    release = by_hand["make_release"](tmp_path / "release")
+    done = gesta("train", release, "--recipe", "small", "--out", tmp_path / "out", "--device", "cpu", "--force")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("train: kept ")
+    assert "key-frames" in done.stderr
+    assert len(load_person_checkpoint(tmp_path / "out/model.pt").class_ids) == 2
 
 
 def test_chosen_classes_and_parts_of_a_file_of_parts(folder, tmp_path):
