@@ -158,7 +158,7 @@ def main() -> None:
                 f"{seconds} s": memory_mib(film(folder / f"{seconds}.mp4", seconds=seconds)) for seconds in MEMORY_S
             },
         }
-    write_json(RESULTS / "predict.json", result)
+    write_json(RESULTS / f"predict_{os.cpu_count()}core-cpu_{result['measured_on']}.json", result)
     print(result)
 
 
