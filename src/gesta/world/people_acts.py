@@ -66,8 +66,8 @@ _NEAR, _FAR = (22.0, 112.0), (64.0, 84.0)
 """Upper arm and forearm of an arm drawn in and stretched out, in degrees. Source: ours, by eye."""
 
 _LUNGE = Pose(lean=13.0, thigh_a=-17.0, shin_a=-22.0, thigh_b=24.0, shin_b=6.0)
-"""What the rest of the body does while an arm is stretched out: a step and a lean. Source: ours; by it reaching out can be
-told from standing inside the box, where the hand is not."""
+"""What the rest of the body does while an arm is stretched out: a step and a lean, by which reaching out is told from
+standing inside the box too, where the hand is not. Source: ours, by eye."""
 
 ARM_REACH = 0.075 + 0.17 * math.sin(math.radians(_FAR[0])) + 0.175 * math.sin(math.radians(_FAR[1]))
 """How far before the feet's middle a stretched hand is, in body heights, on usual arms; the lean gives the first."""

@@ -41,7 +41,7 @@ LONG = Style(
     movements={"stand": 8, "walk": 3.0, "sit": 5.0, "bend": 1.2, "crouch": 0.5, "jump": 0.2},
     deeds={None: 7, "wave": 2.0, "point": 1.0, "clap": 0.35},
     size_frac=(0.66, 0.76), scenes=("room", "hall", "street"), light=(0.62, 0.85), warmth=(1.04, 1.2),
-    gamma=(1.05, 1.3), saturation=0.45, contrast=0.35, blur=0.02, shake_px=(0.0, 0.5), grain=(1.5, 4.0),
+    gamma=(1.05, 1.3), saturation=0.25, contrast=0.3, blur=0.02, shake_px=(0.0, 0.5), grain=(1.5, 4.0),
     rates=(Fraction(25, 2), Fraction(12), Fraction(24000, 2002)), crf=23,
 )  # fmt: skip
 """Like AVA's films: indoors, dim and warm, a still camera, the same people again and again.
@@ -53,7 +53,7 @@ SHORT = Style(
     movements={"stand": 6, "walk": 2.2, "sit": 1.2, "bend": 0.9, "crouch": 2.4, "jump": 2.0},
     deeds={None: 4.5, "wave": 1.0, "point": 1.4, "clap": 2.2},
     size_frac=(0.6, 0.74), scenes=("park", "street", "beach", "wall", "hall"), light=(0.85, 1.2),
-    warmth=(0.86, 1.06), gamma=(0.8, 1.05), saturation=0.9, contrast=0.45, blur=0.014, shake_px=(0.4, 2.0),
+    warmth=(0.86, 1.06), gamma=(0.8, 1.05), saturation=0.5, contrast=0.4, blur=0.014, shake_px=(0.4, 2.0),
     grain=(0.0, 2.0), rates=(Fraction(25, 2), Fraction(15), Fraction(30000, 2002)), crf=27,
 )  # fmt: skip
 """Like Kinetics' clips: outdoors, bright and shaken, other people in each, one key-frame.
