@@ -59,7 +59,9 @@ def made(head, *, num_clip_classes=0):
     return PersonModel(Pixels(), head, num_classes=3, num_clip_classes=num_clip_classes).eval()
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize(
+    "name", ["context", "bank", *(pytest.param(name, marks=pytest.mark.slow) for name in ("pyslowfast", "transformer"))]
+)
 def test_a_file_gives_the_models_probabilities(name, tmp_path):
     model = made(HEADS[name], num_clip_classes=2 if name == "context" else 0)
     path = export_onnx(model, tmp_path / "m.onnx", clip_shape=SHAPE, about={"class_names": ["a", "b", "c"]})

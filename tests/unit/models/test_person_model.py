@@ -154,11 +154,15 @@ def test_only_context_sees_what_is_outside_the_box(name):
 
 
 def test_a_box_on_the_whole_frame_is_the_global_pool():
+    """Of a wide frame too, and a quarter of it that of the quarter: height and width are not mixed up."""
     model = made(PersonHead(spatial="mean", grid=4))
+    wide = torch.randn(2, 3, 4, 32, 64, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
-        found = model.person_features(clips(), torch.tensor([[0, 0.0, 0, 1, 1], [1, 0.0, 0, 1, 1]]))
-        (grid,) = model.trunk(clips())
-    torch.testing.assert_close(found, grid.mean(dim=(2, 3, 4)), atol=1e-6, rtol=1e-5)
+        found = model.person_features(wide, torch.tensor([[0, 0.0, 0, 1, 1], [1, 0.0, 0, 1, 1], [1, 0.5, 0.5, 1, 1]]))
+        (grid,) = model.trunk(wide)
+    torch.testing.assert_close(found[:2], grid.mean(dim=(2, 3, 4)), atol=1e-6, rtol=1e-5)
+    # The quarter's samples lie on its own cells' middles.
+    torch.testing.assert_close(found[2], grid[1, :, :, 4:, 8:].mean(dim=(1, 2, 3)), atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("order", ["mmaction2", "pyslowfast"])

@@ -110,7 +110,7 @@ def test_the_grid_holds_what_the_classifier_reads(name):
     torch.testing.assert_close(logits, want)
 
 
-@pytest.mark.parametrize("name", ["r3d_18", "swin3d_t", "mvit_v2_s", "s3d"])
+@pytest.mark.parametrize("name", ["r3d_18", "swin3d_t", "mvit_v2_s", pytest.param("s3d", marks=pytest.mark.slow)])
 def test_torchvisions_maps_are_what_its_heads_read(name):
     frames, side = (4, 32) if name == "r3d_18" else (4, 64)
     torch.manual_seed(1)
