@@ -13,12 +13,14 @@ Shapes: B clips, T frames, H and W px, N persons.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from gesta.schema import BadInput, BadVideo, GestaError, Reject, UnknownName
 from gesta.train.clips.augment import color_factors, is_flipped
@@ -44,7 +46,7 @@ from gesta.train.persons.sampling import key_frame_times
 NUM_STAND_INS = 4
 """Key-frames tried in place of one that cannot be read, before the run stops. Source: ours, as for clips."""
 
-KEY_FRAMES_PER_TASK = 2
+KEY_FRAMES_PER_TASK = 4
 """Key-frames that a worker makes at a time. Source: ours; a batch is shared out among workers."""
 
 
@@ -59,8 +61,13 @@ class _Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Made:
-    """What a worker makes of a wish; `problem` where nothing could be read though something had to be."""
+    """What a worker makes of wishes; `problem` where nothing could be read though something had to be.
 
+    All pixels travel as one tensor, since each tensor that comes from a process holds a file open until it is used.
+    """
+
+    pixels: Tensor
+    sizes: tuple[tuple[int, ...], ...]
     rows: tuple[PersonRow, ...]
     rejects: tuple[Reject, ...]
     problem: str = ""
@@ -95,7 +102,7 @@ class _Maker:
                 if not self.leaves_out and not problem:
                     num = len(rejects) - num_before
                     problem = f"{num} key-frames on end cannot be read, the last because: {rejects[-1].detail}"
-        return _Made(rows=tuple(rows), rejects=tuple(rejects), problem=problem)
+        return _packed(rows, rejects=rejects, problem=problem)
 
     def row(self, example: PersonExample, *, number: int, shown: int) -> PersonRow:
         """The example as a model is shown it.
@@ -140,6 +147,28 @@ class _Maker:
             colors=color_factors(augment=self.augment.as_clip, draw=draw.clip),
             clip_label=example.clip_label,
         )
+
+
+_NO_PIXELS = torch.empty(0, dtype=torch.uint8)
+
+
+def _packed(rows: Sequence[PersonRow], *, rejects: Sequence[Reject], problem: str) -> _Made:
+    pixels = [row.pixels_THWC for row in rows]
+    return _Made(
+        pixels=torch.cat([one.flatten() for one in pixels]) if pixels else _NO_PIXELS,
+        sizes=tuple(tuple(one.shape) for one in pixels),
+        rows=tuple(dataclasses.replace(row, pixels_THWC=_NO_PIXELS) for row in rows),
+        rejects=tuple(rejects),
+        problem=problem,
+    )
+
+
+def _unpacked(made: _Made) -> Iterator[PersonRow]:
+    start = 0
+    for row, size in zip(made.rows, made.sizes, strict=True):
+        end = start + math.prod(size)
+        yield dataclasses.replace(row, pixels_THWC=made.pixels[start:end].view(size))
+        start = end
 
 
 @contextmanager
@@ -268,7 +297,7 @@ def _batches_of(made: Sequence[_Made], *, frames: ClipFrames, num_classes: int, 
     rejects = tuple(reject for one in made for reject in one.rejects)
     by_size: dict[tuple[int, ...], list[PersonRow]] = {}
     for one in made:
-        for row in one.rows:
+        for row in _unpacked(one):
             by_size.setdefault(tuple(row.pixels_THWC.shape), []).append(row)
     if not by_size:
         yield empty_batch(frames=frames, num_classes=num_classes, rejects=rejects)
