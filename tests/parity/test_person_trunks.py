@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,6 @@ from gesta.models.weight_files import WeightFile
 
 FOLDER = Path(__file__).resolve().parents[1] / "golden" / "persons"
 RELATIVE = 1e-5
-CPU = torch.device("cpu")
 
 
 def cases_of(name: str, what: str) -> list[dict]:
@@ -46,12 +45,13 @@ def marked(cases: list[dict]) -> list:
 
 MMA_PERSONS = cases_of("mmaction2.jsonl", "persons")
 MMA_CLIPS = cases_of("mmaction2.jsonl", "clips")
+MMA0_PERSONS = cases_of("mmaction2_0x.jsonl", "persons")
 LOSSES = cases_of("mmaction2.jsonl", "loss")
 PSF_PERSONS = cases_of("pyslowfast.jsonl", "persons")
 PSF_CLIPS = cases_of("pyslowfast.jsonl", "clips")
 
 
-@cache
+@lru_cache(maxsize=800)
 def value_of(name: str, shape: tuple[int, ...]) -> torch.Tensor:
     return torch.from_numpy(pseudo_value(name, shape))
 
@@ -71,7 +71,11 @@ def person_model(case: dict, head: dict, *, lineage: str) -> PersonModel:
     spec = TrunkSpec(**(case["trunk"] | {"lineage": lineage}))
     return empty(
         lambda: build_person_model(
-            spec, PersonHead(**head), num_classes=80, num_frames=case["clip"][2], crop_px=case["clip"][3]
+            spec,
+            PersonHead(**head),
+            num_classes=case.get("num_classes", 80),
+            num_frames=case["clip"][2],
+            crop_px=case["clip"][3],
         )
     )
 
@@ -122,7 +126,7 @@ def head_logits(model: PersonModel, maps: tuple[torch.Tensor, ...], clip: torch.
         return model.head(maps, boxes, cells_hw=model.cells_of(clip))
 
 
-@pytest.mark.parametrize("case", marked(MMA_PERSONS))
+@pytest.mark.parametrize("case", marked(MMA_PERSONS + MMA0_PERSONS))
 def test_every_stage_and_score_is_mmaction2s(case: dict) -> None:
     clip = torch.from_numpy(pseudo_clip(tuple(case["clip"])))
     maps: tuple[torch.Tensor, ...] | None = None
@@ -199,12 +203,12 @@ def test_losses_are_mmaction2s(case: dict) -> None:
 
 def test_the_stored_numbers_are_there_and_can_tell_stages_apart() -> None:
     assert (len(MMA_PERSONS), len(MMA_CLIPS), len(LOSSES)) == (7, 2, 4)
-    assert (len(PSF_PERSONS), len(PSF_CLIPS)) == (5, 3)
-    for case in MMA_PERSONS + PSF_PERSONS:
+    assert (len(PSF_PERSONS), len(PSF_CLIPS), len(MMA0_PERSONS)) == (5, 3, 5)
+    for case in MMA_PERSONS + MMA0_PERSONS + PSF_PERSONS:
         for stored in case["stages"].values():
             assert 0.1 < stored["std"] < 2000
             assert len(set(stored["values"])) > 20
-    heads = [stored for case in MMA_PERSONS for stored in case["heads"]] + PSF_PERSONS
+    heads = [stored for case in MMA_PERSONS + MMA0_PERSONS for stored in case["heads"]] + PSF_PERSONS
     for stored in heads:
         scores = np.array(stored["scores"]["values"])
         assert np.count_nonzero((scores > 0.02) & (scores < 0.98)) > 16
@@ -243,6 +247,11 @@ def test_the_comparison_sees_what_the_lineages_differ_in(fault: str) -> None:
 def test_the_stored_files_are_the_ones_that_were_written_down() -> None:
     text = (FOLDER / "README.md").read_text()
     hashes = re.findall(r"^- `(.+)`: `([0-9a-f]{64})`$", text, flags=re.MULTILINE)
-    assert [name for name, _ in hashes] == ["mmaction2.jsonl", "pyslowfast.jsonl", "caffe2_names.txt"]
+    assert [name for name, _ in hashes] == [
+        "mmaction2.jsonl",
+        "mmaction2_0x.jsonl",
+        "pyslowfast.jsonl",
+        "caffe2_names.txt",
+    ]
     for name, stored in hashes:
         assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == stored, name

@@ -136,7 +136,7 @@ MMACTION2 = PersonNames(
     has_background=True,
     fast_path_first=True,
 )
-"""MMAction2 0.x and 1.x, whose detectors and recognisers name their weights alike (compared: v0.24.1 and 4d6c934)."""
+"""MMAction2 0.x and 1.x, whose detectors and recognisers name their weights alike (run: v0.24.1 and 4d6c934)."""
 
 _PYSLOWFAST_ROLES = {"theta": "conv_theta.", "phi": "conv_phi.", "value": "conv_g."}
 

@@ -14,7 +14,7 @@ import types
 
 def install() -> None:
     """Put the stand-ins where `import mmcv.ops`, `import mmdet` and `import detectron2.layers` look."""
-    _mmcv_ops()
+    install_mmcv_ops()
     _mmdet()
     _detectron2()
     # MMAction2's text models want a `transformers` of 2023; they have no part in detection.
@@ -34,7 +34,8 @@ def _module(name: str, **values: object) -> types.ModuleType:
     return module
 
 
-def _mmcv_ops() -> None:
+def install_mmcv_ops() -> None:
+    """Put RoIAlign where `import mmcv.ops` looks; all that MMAction2 0.x needs."""
     from torch import Tensor, nn
     from torchvision.ops import roi_align
 
