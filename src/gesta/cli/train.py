@@ -61,9 +61,9 @@ def command(
     """Train a model on the split "train" of DATA, of what the recipe says: persons at key-frames, or whole clips.
 
     For persons DATA is a release, a csv of AVA or AVA-Kinetics (with --videos and the other files that belong to it),
-    or a TOML or JSON file that names several such parts for each split (docs/train-persons.md). The labels are checked first;
-    what makes training pointless stops it, unless --force. For clips DATA is a release, a list of clips, prepared
-    clips or a folder of classes.
+    or a TOML or JSON file that names several such parts for each split (docs/train-persons.md). The labels are checked
+    first; what makes training pointless stops it, unless --force. For clips DATA is a release, a list of clips,
+    prepared clips or a folder of classes.
 
     Writes OUT/model.pt, which carries its class names, preprocessing, recipe and the data's hash; OUT/log.jsonl with
     the losses, clips a second, the share of time spent waiting for data and of the device's peak; OUT/train.json with

@@ -130,6 +130,8 @@ def open_run(
         stop = stack.enter_context(stop_signals())
         crew = stack.enter_context(joined_crew(origin.device, needs_group=recipe.sharding == "fsdp"))
         crew.own_parts(recipe.num_parts)
+        if crew.is_first:
+            _clear_half_written(out)
         stack.enter_context(threads_in_use(threads))
         stack.enter_context(seeded(origin.seed))
         stack.enter_context(_fast_convolutions(crew.device))
@@ -188,6 +190,12 @@ def cut_run(out: Path, *, fingerprint: str, load: Callable[[Path], Checkpoint]) 
             mend="Give the same command as then, choose another --out, or delete the file",
         )
     return found
+
+
+def _clear_half_written(out: Path) -> None:
+    """Nothing; checkpoints that a kill cut off while they were written are gone, which may be gigabytes."""
+    for path in out.glob(".*.tmp.pt"):
+        path.unlink()
 
 
 @contextmanager

@@ -98,7 +98,7 @@ def totals_of_clips(_parts: Sequence[ClipBatch], plan: StepPlan, _setting: Setti
 
 
 def share_of_clips(copy: nn.Module, part: ClipBatch, *, totals: Sequence[float], setting: Setting) -> Tensor:
-    """The cross-entropy of the part's clips over the number of clips in the whole batch, a scalar."""
+    """The cross-entropy of the part's clips over the number of clips in the whole batch, a scalar tensor [...]."""
     recipe, device = cast(ClipRecipe, setting.recipe), setting.crew.device
     clip_BCTHW = to_model(part, frames=recipe.frames, device=device)
     with autocast_of(device, setting.precision):

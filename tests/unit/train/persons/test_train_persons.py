@@ -97,8 +97,10 @@ def test_a_run_cut_after_a_step_ends_in_the_same_bits(persons, tmp_path, changes
     train(persons, tmp_path / "whole", recipe, val=persons, log_every_steps=1)
     with pytest.raises(Cut):
         train(persons, tmp_path / "cut", recipe, val=persons, on_step=cut, saving=Saving(every_steps=1))
+    (tmp_path / "cut/.last-abc.tmp.pt").write_bytes(b"what a kill leaves of a file half written")
     steps = []
     train(persons, tmp_path / "cut", recipe, val=persons, on_step=steps.append)
+    assert not list((tmp_path / "cut").glob(".*"))
     assert [line["step"] for line in steps] == [2, 3, 4]
     for name in ("model.pt", "best.pt"):
         assert are_equal(weights_of(tmp_path / "whole" / name), weights_of(tmp_path / "cut" / name))
