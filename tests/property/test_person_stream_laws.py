@@ -125,6 +125,19 @@ def test_a_source_that_hides_its_end_says_the_same_until_there(source, stride_us
     assert hidden[-1].start_us == known[-1].start_us
 
 
+def test_a_person_lost_for_a_moment_is_waited_for():
+    """Boxes on the far side of a gap come later than the frames that the model wants."""
+
+    def picture(time_us):
+        return picture_at(time_us, is_there=lambda who, at_us: who == 0 or not 900_000 <= at_us < 1_250_000)
+
+    source = TimedSource([n * 80_000 for n in range(40)], 3_200_000, picture=picture)
+    eyes = Eyes(detector=SQUARES, min_score=0.5, stride_us=200_000, frames_per_search=1)
+    people = [[who for who, _ in each.people] for each in looked_at(source, scorer=SCORER, eyes=eyes)]
+    # Half a stride behind the last box nobody is said to be there any more.
+    assert people == [[0, 1]] * 15 + [[]]
+
+
 def find_nobody(frames_NHWC):
     return [(np.zeros((0, 4)), np.zeros(0))] * len(frames_NHWC)
 
