@@ -93,14 +93,10 @@ def ava_kinetics(
       gesta benchmark ava-kinetics parts.toml --recipe action_transformer_ava_kinetics --seeds 0,1 --out work/nine
       gesta benchmark ava-kinetics parts.toml --recipe action_transformer_ava_kinetics --dry-run --out work/nine
     """
-    from gesta.train.clips import Interrupted
     from gesta.train.persons.parts_file import read_parts_file
     from gesta.train.persons.recipes import find_person_recipe
 
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise BadInput(
-            "a benchmark is one process", mend="Train with torchrun and `gesta train`, and give the models with --model"
-        )
+    _refuse_many_processes()
     chosen = find_person_recipe(recipe)
     sources = read_parts_file(parts)
     given = _models(models)
@@ -124,13 +120,8 @@ def ava_kinetics(
         persons["train"] = _prepared(persons["train"], cache=cache, how=how)
     num_trainings = sum(name not in given for name in sets) * len(how.seeds)
     with progress("train", total=num_trainings * chosen.epochs) as advance:
-        try:
-            trained, num_current = joint.train_models(
-                persons, sets=sets, models=given, how=dataclasses.replace(how, on_train=advance)
-            )
-        except Interrupted as stop:
-            click.echo(f"gesta: {stop}", err=True)
-            raise click.exceptions.Exit(stop.exit_code) from None
+        counted = dataclasses.replace(how, on_train=advance)
+        trained, num_current = _trained(persons, sets=sets, models=given, how=counted)
     total = joint.num_to_score(persons, recipe=chosen, num_models=len(trained))
     with progress("score", total=total) as advance:
         folders = joint.score_models(trained, persons, how=dataclasses.replace(how, on_score=advance))
@@ -143,6 +134,26 @@ def ava_kinetics(
         click.echo(f"{len(troubles) - MAX_TROUBLES} more are near chance; benchmark.json says why", err=True)
     _write(out, benchmark)
     return _say(out, benchmark, num_current=num_current, num_models=len(trained), as_json=as_json)
+
+
+def _refuse_many_processes() -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise BadInput(
+            "a benchmark is one process", mend="Train with torchrun and `gesta train`, and give the models with --model"
+        )
+
+
+def _trained(
+    persons: Mapping[str, PersonSet], *, sets: Sequence[str], models: Mapping[str, Path], how: joint.How
+) -> tuple[dict[tuple[str, int], Path], int]:
+    """As `joint.train_models`; a signal ends the program with its code."""
+    from gesta.train.clips import Interrupted
+
+    try:
+        return joint.train_models(persons, sets=sets, models=models, how=how)
+    except Interrupted as stop:
+        click.echo(f"gesta: {stop}", err=True)
+        raise click.exceptions.Exit(stop.exit_code) from None
 
 
 def _models(texts: Sequence[str]) -> dict[str, Path]:
