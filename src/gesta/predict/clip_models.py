@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from gesta.models import MODELS, TORCHVISION_VIDEO, TRANSFORMERS_VIDEO
 from gesta.models.published import PUBLISHED_WEIGHTS
+from gesta.models.published_persons import PERSON_WEIGHTS
 from gesta.models.torchvision_video import published_classes
 from gesta.models.transformers_video import published_config
 from gesta.models.weights import kinetics_400_names, load_published
@@ -54,6 +55,8 @@ def is_clip_model(checkpoint: str | Path) -> bool:
     path = Path(checkpoint)
     if path.is_file():
         return is_clip_checkpoint(path)
+    if str(checkpoint) in PERSON_WEIGHTS:
+        return False
     # A colon behind the second letter is no drive's.
     return path.suffix != ".pt" or ":" in str(checkpoint)[2:]
 

@@ -12,7 +12,9 @@ from click.testing import CliRunner
 from gesta.cli.main import main
 from gesta.models.person_model import PersonModel
 from gesta.models.person_weights import save_as_mmaction2
+from gesta.models.published_persons import PERSON_WEIGHTS
 from gesta.predict import load_person_scorer
+from gesta.predict.clip_models import is_clip_model
 from gesta.train.persons.checkpoints import build_recipe_model, load_person_checkpoint, person_model_of
 from gesta.train.persons.recipes import find_person_recipe
 
@@ -68,6 +70,23 @@ def test_what_is_not_said_or_not_there_is_an_error(theirs: tuple[Path, PersonMod
     message = gesta("weights", path, "--recipe", NAME, "--as", "mmaction2", "--out", out, code=2)
     assert "--recipe belongs to --as gesta" in message
     assert not out.exists()
+
+
+def test_a_published_name_is_a_model_of_persons_whose_file_is_wanted(
+    theirs: tuple[Path, PersonModel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file at hand is another than the one that was published: it is found, hashed and refused."""
+    monkeypatch.setenv("GESTA_CACHE", str(tmp_path))
+    (file,) = PERSON_WEIGHTS[NAME].files
+    place = tmp_path / "weights" / NAME / Path(file.path).name
+    place.parent.mkdir(parents=True)
+    place.symlink_to(theirs[0])
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").touch()
+    assert not is_clip_model(NAME)
+    for asked in (("weights", NAME), ("predict", NAME, tmp_path / "videos")):
+        said = gesta(*asked, "--out", tmp_path / "out", code=2)
+        assert "and one from 4ab80419 on is wanted" in said.replace("\n", " "), asked
 
 
 def test_a_dry_run_says_what_would_be_written(tmp_path: Path) -> None:
