@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gesta.cli.options import dry_run_option, finish_json, json_option
+from gesta.cli.person_data import clip_labels_option
+from gesta.cli.prepare_persons import prepare_persons
 from gesta.cli.progress import progress
+from gesta.schema import BadInput
 
 if TYPE_CHECKING:
     from gesta.train.clips import ClipFrames
@@ -23,7 +26,9 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--videos", type=_FOLDER, default=None, help="Folder of a list's videos.  [default: the list's own]")
 @click.option("--split", "splits", multiple=True, help="Which split; may be given several times.  [default: all]")
 @click.option("--label-map", type=_FILE, default=None, help="Class ids and names in place of a list's own.")
-@click.option("--recipe", default=None, help="Name of the clip recipe that the clips must fit.")
+@click.option("--recipe", default=None, help="Name of the recipe that is to be trained: of clips, or of persons.")
+@click.option("--excluded", type=_FILE, default=None, help="Persons: key-frames that do not count.")
+@clip_labels_option
 @click.option("--form", type=click.Choice(["uint8", "tar", "short-gop"]), default="short-gop", show_default=True,
               help="Raw frames, short videos in tar shards, or short videos.")  # fmt: skip
 @click.option("--rate", type=float, default=25.0, show_default=True, help="Frames a second.")
@@ -38,23 +43,40 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @json_option
 def command(
     data: Path, *, out: Path, videos: Path | None, splits: tuple[str, ...], label_map: Path | None, recipe: str | None,
-    form: str, rate: float, side_px: int, side: str, crop_px: int, flow: str | None, image_fps: float,
+    excluded: Path | None, clip_labels: Path | None, form: str,
+    rate: float, side_px: int, side: str, crop_px: int, flow: str | None, image_fps: float,
     workers: int | None, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Prepare the clips of DATA for training: a release, a list with --videos, or a folder of class folders.
+    """Prepare the videos of DATA for training: a release, a list with --videos, or a folder of class folders.
 
     Every split goes to a folder of its own, OUT/<split>, which `gesta train` takes in place of the release. Videos as
     they come hold a sync frame every ten seconds, and to show two seconds of one, ten are decoded: short videos with a
     sync frame every 12 frames are read about twice as fast, raw frames twenty times. A run that was cut goes on
     where it was; one that is done compares all hashes. `--dry-run` says how large it will be.
 
+    With a recipe of persons DATA is a release, a csv of AVA or AVA-Kinetics, or a file of parts, and the stretches
+    around its key-frames go to OUT/<part> as short videos: a folder to give as --videos in place of the films'.
+
     \b
     Example:
       gesta prepare work/releases/1.0.0 --out work/cache --form short-gop
       gesta prepare ucf/trainlist01.txt --videos ucf/videos --out cache --form uint8 --side-px 128 --crop-px 112
+      gesta prepare ava_train_v2.2.csv --videos films --recipe action_transformer_ava --out short
     """
     from gesta.train.clips import ClipSource, plan_prepare, run_prepare, splits_of
+    from gesta.train.persons.recipes import PERSON_RECIPES
 
+    if recipe in PERSON_RECIPES:
+        return prepare_persons(
+            data, out=out, recipe=recipe, form=form, splits=splits, videos=videos, label_map=label_map,
+            excluded=excluded, clip_labels=clip_labels, num_workers=_num_workers(workers), dry_run=dry_run,
+            as_json=as_json,
+        )  # fmt: skip
+    if excluded or clip_labels:
+        raise BadInput(
+            f"--{'excluded' if excluded else 'clip-labels'} is for recipes of persons",
+            mend="Leave it out, or name such a recipe (docs/recipes.md)",
+        )
     frames = _frames(recipe, rate=rate, side_px=side_px, side=side, crop_px=crop_px, flow=flow)
     names: tuple[str | None, ...] = splits or splits_of(data) or (None,)
     source = ClipSource(image_fps=image_fps)
@@ -71,7 +93,7 @@ def command(
                 num_workers=_num_workers(workers), rejects=rejects, on_clips=advance,
             )  # fmt: skip
         summaries.append({"split": name, "line": summary.line, **summary.as_json()})
-    _say(summaries, as_json=as_json, dry_run=dry_run)
+    return _say(summaries, as_json=as_json, dry_run=dry_run)
 
 
 def _frames(recipe: str | None, *, rate: float, side_px: int, side: str, crop_px: int, flow: str | None) -> ClipFrames:
