@@ -24,6 +24,10 @@ included_option = click.option("--included", type=FILE, default=None, help="Time
 clip_labels_option = click.option(
     "--clip-labels", type=FILE, default=None, help="Kinetics csv: what each clip shows, and where in its video it lies."
 )
+bank_option = click.option(
+    "--bank", "banks", type=click.Path(exists=True, path_type=Path), multiple=True,
+    help="Persons: what `gesta bank` wrote, for a head with a feature bank; several times for several sets.",
+)  # fmt: skip
 
 
 def open_persons(

@@ -11,6 +11,7 @@ from gesta.cli.options import dry_run_option, finish_json, json_option
 from gesta.cli.person_data import (
     FILE,
     FOLDER,
+    bank_option,
     clip_labels_option,
     described,
     excluded_option,
@@ -66,6 +67,7 @@ decoders_option = click.option(
 @excluded_option
 @included_option
 @clip_labels_option
+@bank_option
 @decoders_option
 @click.option("--threads", type=int, default=None, help="Threads of torch.  [default: torch's own number]")
 @dry_run_option
@@ -74,7 +76,8 @@ def command(
     checkpoint: Path, data: Path, *, split: str | None, out: Path, videos: Path | None, label_map: Path | None,
     segments: int | None, crops: str | None, frames: int | None, average: str | None, file_format: str, device: str,
     precision: str, boxes: str | None, proposals: Path | None, excluded: Path | None, included: Path | None,
-    clip_labels: Path | None, workers: int | None, threads: int | None, dry_run: bool, as_json: bool,
+    clip_labels: Path | None, banks: tuple[Path, ...], workers: int | None, threads: int | None, dry_run: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Score DATA with the model in CHECKPOINT as its paper tests, and print top-1 and top-5, or the frame mAP.
 
@@ -102,14 +105,14 @@ def command(
     from gesta.train.persons.checkpoints import is_person_checkpoint
 
     of_clips = {"segments": segments, "crops": crops, "frames": frames, "average": average}
-    of_persons = {"boxes": boxes, "proposals": proposals, "excluded": excluded, "included": included}
-    of_persons |= {"clip_labels": clip_labels}
+    of_persons: dict[str, object] = {"boxes": boxes, "proposals": proposals, "excluded": excluded, "included": included}
+    of_persons |= {"clip_labels": clip_labels, "bank": banks or None}
     if is_person_checkpoint(checkpoint):
         if given := described(of_clips):
             raise BadInput(f"{given}: this is a model of persons", where=checkpoint, mend="It goes with one of clips")
         asked = PersonData(
             data=data, out=out, split=split, videos=videos, label_map=label_map, excluded=excluded, included=included,
-            proposals=proposals, clip_labels=clip_labels, boxes=boxes, device=device, precision=precision,
+            proposals=proposals, clip_labels=clip_labels, banks=banks, boxes=boxes, device=device, precision=precision,
             num_workers=num_workers(workers, device=device), threads=threads,
         )  # fmt: skip
         return score_persons(checkpoint, asked, dry_run=dry_run, as_json=as_json)

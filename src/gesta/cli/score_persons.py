@@ -39,6 +39,7 @@ class PersonData:
     included: Path | None
     proposals: Path | None
     clip_labels: Path | None
+    banks: tuple[Path, ...]
     boxes: str | None
     device: str
     precision: str
@@ -52,7 +53,7 @@ def score_persons(checkpoint: Path, asked: PersonData, *, dry_run: bool, as_json
     Raises:
         BadInput: the data cannot be read, or do not fit the model.
     """
-    from gesta.predict.person_score_stage import check_person_classes, run_score_persons
+    from gesta.predict.person_score_stage import check_person_classes, open_bank_for, run_score_persons
     from gesta.predict.person_scores import numbers_with_boxes
     from gesta.train.persons.checkpoints import load_person_checkpoint
 
@@ -63,6 +64,7 @@ def score_persons(checkpoint: Path, asked: PersonData, *, dry_run: bool, as_json
     )  # fmt: skip
     boxes = asked.boxes or ("truth" if asked.proposals is None else "proposals")
     check_person_classes(loaded, persons, where=checkpoint)
+    open_bank_for(loaded, asked.banks, persons)
     num = len(numbers_with_boxes(persons, boxes=boxes, rules=loaded.recipe.boxes))
     if dry_run:
         plan: dict[str, Json] = {"num_key_frames": len(persons), "num_scored": num, "num_rejected": len(rejects),
@@ -72,7 +74,8 @@ def score_persons(checkpoint: Path, asked: PersonData, *, dry_run: bool, as_json
     with progress("score", total=num) as advance:
         summary = run_score_persons(
             checkpoint, persons, out=asked.out, rejects=rejects, boxes=boxes, device=asked.device,
-            precision=asked.precision, num_workers=asked.num_workers, threads=asked.threads, on_key_frames=advance,
+            precision=asked.precision, num_workers=asked.num_workers, threads=asked.threads, banks=asked.banks,
+            on_key_frames=advance,
         )  # fmt: skip
     counted = counted_classes(loaded.class_ids, loaded.class_names)
     classes = [class_id for class_id in persons.class_ids if class_id in counted]

@@ -9,7 +9,7 @@ import click
 
 from gesta.cli.options import dry_run_option, finish, finish_json, json_option
 from gesta.cli.person_checks import force_option
-from gesta.cli.person_data import clip_labels_option, excluded_option, included_option, proposals_option
+from gesta.cli.person_data import bank_option, clip_labels_option, excluded_option, included_option, proposals_option
 from gesta.cli.progress import progress
 from gesta.cli.train_clips import ClipOptions, train_clips
 from gesta.cli.train_persons import PersonOptions, train_persons
@@ -36,6 +36,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @included_option
 @proposals_option
 @clip_labels_option
+@bank_option
 @click.option("--classes", default=None, help="Persons: learn these class ids alone, such as 3,6,10.")
 @click.option("--parts", default=None, help="Persons: learn from these parts of DATA alone, such as ava,kinetics.")
 @click.option("--start", default=None, help="Weights to begin from: a model.pt, or published ones by name or file.")
@@ -54,7 +55,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 def command(
     data: Path, *, recipe: str, out: Path, seed: int, device: str, threads: int | None, split: str | None,
     val: str | None, videos: Path | None, label_map: Path | None, excluded: Path | None, included: Path | None,
-    proposals: Path | None, clip_labels: Path | None, classes: str | None, parts: str | None, start: str | None,
+    proposals: Path | None, clip_labels: Path | None, banks: tuple[Path, ...], classes: str | None,
+    parts: str | None, start: str | None,
     workers: int | None, cache: Path | None, save_every_min: float, save_every_steps: int, is_forced: bool,
     dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
@@ -87,7 +89,8 @@ def command(
 
     files = {"excluded": excluded, "included": included, "proposals": proposals, "clip-labels": clip_labels}
     if recipe in CLIP_RECIPES:
-        _refuse({**files, "classes": classes, "parts": parts}, recipe=recipe, whose="persons")
+        of_persons_only = {**files, "classes": classes, "parts": parts, "bank": banks or None}
+        _refuse(of_persons_only, recipe=recipe, whose="persons")
         options = ClipOptions(
             split=split, val=val, videos=videos, label_map=label_map, start=start, workers=workers, cache=cache,
             save_every_min=save_every_min, save_every_steps=save_every_steps,
@@ -100,7 +103,7 @@ def command(
     if recipe in PERSON_RECIPES:
         of_persons = PersonOptions(
             split=split, val=val, files={"videos": videos, "label-map": label_map, **files}, classes=classes,
-            parts=parts, start=start, workers=workers, cache=cache, save_every_min=save_every_min,
+            parts=parts, start=start, banks=banks, workers=workers, cache=cache, save_every_min=save_every_min,
             save_every_steps=save_every_steps, is_forced=is_forced,
         )  # fmt: skip
         train_persons(
@@ -111,7 +114,7 @@ def command(
     if recipe not in RECIPES:
         raise UnknownName(what="recipe", name=recipe, choices=[*RECIPES, *PERSON_RECIPES, *CLIP_RECIPES])
     asked = {"split": split, "val": val, "videos": videos, "label-map": label_map, "start": start, "workers": workers,
-             "cache": cache, **files, "classes": classes, "parts": parts}  # fmt: skip
+             "cache": cache, **files, "classes": classes, "parts": parts, "bank": banks or None}  # fmt: skip
     _refuse(asked, recipe=recipe, whose="clips")
     if dry_run:
         plan = plan_train(data, recipe=recipe)

@@ -35,6 +35,7 @@ class PersonOptions:
     classes: str | None
     parts: str | None
     start: str | None
+    banks: tuple[Path, ...]
     workers: int | None
     cache: Path | None
     save_every_min: float
@@ -89,7 +90,9 @@ def train_persons(
         if chosen.pretrained and options.start is None:
             click.echo(f"its published numbers begin from --start {chosen.pretrained}; this begins anew", err=True)
     if dry_run:
-        plan = plan_train_persons(persons, recipe=chosen, val=val, device=device, num_processes=num_processes)
+        plan = plan_train_persons(
+            persons, recipe=chosen, val=val, device=device, num_processes=num_processes, banks=options.banks
+        )
         text = (
             "train: would learn {num_classes} classes from {num_persons:,} persons in {num_key_frames:,} key-frames "
             "({num_empty:,} show nobody) in {steps:,} steps of {epochs} epochs, about {hours:,} hours and at least "
@@ -118,6 +121,7 @@ def train_persons(
                 saving=Saving(every_steps=options.save_every_steps, every_s=60 * options.save_every_min),
                 rejects=rejects,
                 measure=person_map,
+                banks=options.banks,
                 on_step=lambda _line: advance(1),
                 on_note=lambda note: click.echo(note, err=True),
             )

@@ -6,10 +6,11 @@ S F rows of a window, 0 where there is none; d features of the reader.
 
 from __future__ import annotations
 
+import json
 import pickle
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +19,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gesta.models.dropout import SeededDropout
-from gesta.schema import BadInput
-from gesta.tables import whole_file
+from gesta.schema import BadInput, UnknownName
+from gesta.tables import Json, whole_file
 
 FORMAT = "gesta-bank-1"
 """Written into every file of a bank; another text means another kind of file."""
 
 SECOND_US = 1_000_000
 
+OPERATORS = ("non-local", "max", "mean")
+"""How a window is read: layers that ask it, or its largest or mean feature over all rows, the empty ones too.
+
+Source: MMAction2, FBONonLocal, FBOMax and FBOAvg.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureBankSpec:
-    """The window that is asked, and the layers that ask.
+    """The window that is asked, and how: `operator` is one of `OPERATORS`; only "non-local" has layers.
 
     `num_bank_features` None = as many as the head has for a box: the bank was written by a model of the same make.
 
@@ -43,13 +50,17 @@ class FeatureBankSpec:
     num_layers: int = 2
     dropout: float = 0.2
     num_bank_features: int | None = None
+    operator: str = "non-local"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built.
 
         Raises:
+            UnknownName: no such operator.
             BadInput: a number outside its range.
         """
+        if self.operator not in OPERATORS:
+            raise UnknownName(what="operator of a feature bank", name=self.operator, choices=OPERATORS)
         least = min(self.window_s, self.max_per_second, self.num_hidden, self.num_layers, self.num_bank_features or 1)
         if least < 1:
             raise BadInput("a feature bank of no seconds, features or layers", mend="Give numbers from 1 on")
@@ -96,6 +107,7 @@ class BankReader(nn.Module):
         super().__init__()
         self.num_rows = spec.num_rows
         self.num_bank_features = spec.num_bank_features or num_features
+        self.num_out = spec.num_hidden
         self.own = nn.Linear(num_features, spec.num_hidden)
         self.window = nn.Linear(self.num_bank_features, spec.num_hidden)
         self.dropout = SeededDropout(spec.dropout)
@@ -109,14 +121,7 @@ class BankReader(nn.Module):
         Raises:
             ValueError: the window has another number of rows or features.
         """
-        if bank_BLD is None:
-            bank_BLD = x_ND.new_zeros(1, self.num_rows, self.num_bank_features)
-            clips_N = torch.zeros_like(clips_N)
-        if tuple(bank_BLD.shape[1:]) != (self.num_rows, self.num_bank_features):
-            raise ValueError(
-                f"a bank's windows of shape {tuple(bank_BLD.shape)}: "
-                f"want [B, {self.num_rows}, {self.num_bank_features}]"
-            )
+        bank_BLD, clips_N = _windows(bank_BLD, x_ND, clips_N, rows=self.num_rows, features=self.num_bank_features)
         own_Nd = self.dropout(self.own(x_ND))
         window_BLd = self.dropout(self.window(bank_BLD.to(x_ND.dtype)))
         for layer in self.layers:
@@ -124,17 +129,58 @@ class BankReader(nn.Module):
         return own_Nd
 
 
+class BankPool(nn.Module):
+    """The largest or the mean feature of each box's window, [N, D]: the same for all boxes of a clip; no weights."""
+
+    def __init__(self, spec: FeatureBankSpec, *, num_features: int) -> None:
+        super().__init__()
+        self.how = spec.operator
+        self.num_rows = spec.num_rows
+        self.num_bank_features = spec.num_bank_features or num_features
+        self.num_out = self.num_bank_features
+
+    def forward(self, x_ND: Tensor, bank_BLD: Tensor | None, clips_N: Tensor) -> Tensor:
+        """Features [N, D] for boxes `x_ND` [N, D] of clips `clips_N` [N]; `bank_BLD` [B, L, D], None = all zeros.
+
+        Raises:
+            ValueError: the window has another number of rows or features.
+        """
+        bank_BLD, clips_N = _windows(bank_BLD, x_ND, clips_N, rows=self.num_rows, features=self.num_bank_features)
+        pooled_BD = bank_BLD.amax(dim=1) if self.how == "max" else bank_BLD.mean(dim=1)
+        return pooled_BD.to(x_ND.dtype)[clips_N]
+
+
+def build_bank_reader(spec: FeatureBankSpec, *, num_features: int) -> BankReader | BankPool:
+    """The module that reads windows for boxes of `num_features` features."""
+    kind = BankReader if spec.operator == "non-local" else BankPool
+    return kind(spec, num_features=num_features)
+
+
+def _windows(
+    bank_BLD: Tensor | None, x_ND: Tensor, clips_N: Tensor, *, rows: int, features: int
+) -> tuple[Tensor, Tensor]:
+    """The windows [B, L, D], one of zeros where there are none, and the window of each box [N]."""
+    if bank_BLD is None:
+        bank_BLD = x_ND.new_zeros(1, rows, features)
+        clips_N = torch.zeros_like(clips_N)
+    if tuple(bank_BLD.shape[1:]) != (rows, features):
+        raise ValueError(f"a bank's windows of shape {tuple(bank_BLD.shape)}: want [B, {rows}, {features}]")
+    return bank_BLD, clips_N
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureBank:
     """Features [M, D] of persons by video and time; those of one key-frame in the order of their worth, best first.
 
-    `times_M` are microseconds from the start of the video, `videos_M` numbers of `video_ids`.
+    `times_M` are microseconds from the start of the video, `videos_M` numbers of `video_ids`: all videos that were
+    looked at, those in which nobody was found too. `origin` says what made it.
     """
 
     video_ids: tuple[str, ...]
     videos_M: np.ndarray
     times_M: np.ndarray
     features_MD: np.ndarray
+    origin: Mapping[str, Json] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse tables that do not fit each other.
@@ -180,23 +226,35 @@ class FeatureBank:
         return rows_LD
 
 
-def bank_of(features: Mapping[tuple[str, int], np.ndarray]) -> FeatureBank:
+def bank_of(
+    features: Mapping[tuple[str, int], np.ndarray],
+    *,
+    video_ids: Sequence[str] = (),
+    origin: Mapping[str, Json] | None = None,
+) -> FeatureBank:
     """A bank of features [P, D] of the persons of each key-frame, (video id, microseconds); stored in half precision.
 
+    `video_ids` are further videos that were looked at; `origin` says what made it.
+
     Raises:
-        BadInput: there is no key-frame, or they have other numbers of features.
+        BadInput: there is no key-frame, they have other numbers of features, or half precision does not hold them.
     """
     if not features or len({x.shape[1:] for x in features.values()}) != 1:
         raise BadInput("a feature bank needs key-frames with equally many features a person")
     keys = sorted(features)
-    video_ids = tuple(sorted({video_id for video_id, _ in keys}))
-    number = {video_id: i for i, video_id in enumerate(video_ids)}
+    known = tuple(sorted({video_id for video_id, _ in keys} | set(video_ids)))
+    number = {video_id: i for i, video_id in enumerate(known)}
     lengths = [len(features[key]) for key in keys]
+    with np.errstate(over="ignore"):
+        features_MD = np.concatenate([features[key] for key in keys]).astype(np.float16)
+    if not np.isfinite(features_MD).all():
+        raise BadInput("features that half precision does not hold", mend="Look at the model: its features explode")
     return FeatureBank(
-        video_ids=video_ids,
+        video_ids=known,
         videos_M=np.repeat(np.array([number[video_id] for video_id, _ in keys], np.int64), lengths),
         times_M=np.repeat(np.array([time for _, time in keys], np.int64), lengths),
-        features_MD=np.concatenate([features[key] for key in keys]).astype(np.float16),
+        features_MD=features_MD,
+        origin=dict(origin or {}),
     )
 
 
@@ -214,22 +272,22 @@ def windows_of(
 
 def write_bank(path: Path, bank: FeatureBank) -> Path:
     """The path written, whole or not at all: tensors and texts only."""
-    with whole_file(path) as temporary:
-        torch.save(
-            {
-                "format": FORMAT,
-                "video_ids": list(bank.video_ids),
-                "videos": torch.from_numpy(bank.videos_M),
-                "times_us": torch.from_numpy(bank.times_M),
-                "features": torch.from_numpy(bank.features_MD),
-            },
-            temporary,
-        )
+    value = {
+        "format": FORMAT,
+        "video_ids": list(bank.video_ids),
+        "videos": torch.from_numpy(bank.videos_M),
+        "times_us": torch.from_numpy(bank.times_M),
+        "features": torch.from_numpy(bank.features_MD),
+        "origin": json.dumps(dict(bank.origin), sort_keys=True),
+    }
+    # Through a stream: given a path, torch writes the temporary file's name into the file.
+    with whole_file(path) as temporary, temporary.open("wb") as stream:
+        torch.save(value, stream)
     return path
 
 
 def read_bank(path: Path) -> FeatureBank:
-    """The bank that `write_bank` wrote.
+    """The bank that `write_bank` wrote; its features stay in the file until they are looked at.
 
     Raises:
         BadInput: there is no such file, or it is no feature bank.
@@ -237,7 +295,7 @@ def read_bank(path: Path) -> FeatureBank:
     if not path.is_file():
         raise BadInput("there is no such feature bank", where=path)
     try:
-        value = torch.load(path, map_location="cpu", weights_only=True)
+        value = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, KeyError, ValueError) as error:
         raise BadInput(f"this is no feature bank ({type(error).__name__})", where=path) from error
     if not isinstance(value, dict) or value.get("format") != FORMAT:
@@ -248,4 +306,5 @@ def read_bank(path: Path) -> FeatureBank:
         videos_M=value["videos"].numpy(),
         times_M=value["times_us"].numpy(),
         features_MD=value["features"].numpy(),
+        origin=json.loads(value.get("origin", "{}")),
     )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from gesta.models.action_transformer import ActionTransformer, ActionTransformerSpec
 from gesta.models.dropout import SeededDropout
-from gesta.models.feature_bank import BankReader, FeatureBankSpec
+from gesta.models.feature_bank import BankPool, BankReader, FeatureBankSpec, build_bank_reader
 from gesta.models.roi_features import box_grids, over_cells
 from gesta.schema import BadInput, UnknownName
 
@@ -108,7 +108,7 @@ class PersonRoiHead(nn.Module):
         num_trunk = sum(path_features)
         self.dropout = SeededDropout(spec.dropout)
         self.transformer: ActionTransformer | None = None
-        self.bank: BankReader | None = None
+        self.bank: BankReader | BankPool | None = None
         self.hidden: nn.Linear | None = None
         num = num_trunk * (2 if spec.context else 1)
         if spec.kind == "action-transformer":
@@ -123,8 +123,8 @@ class PersonRoiHead(nn.Module):
             num = self.transformer.num_out
         self.num_box_features = num
         if spec.bank is not None:
-            self.bank = BankReader(spec.bank, num_features=num)
-            num += spec.bank.num_hidden
+            self.bank = build_bank_reader(spec.bank, num_features=num)
+            num += self.bank.num_out
         if spec.kind == "two-layer":
             self.hidden = nn.Linear(num, spec.num_hidden or num)
             num = self.hidden.out_features

@@ -14,17 +14,20 @@ Shapes: N persons (boxes), K classes.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import polars as pl
 
 from gesta.formats import write_ava_kinetics_csv, write_detections_csv, write_label_map
+from gesta.models.feature_bank import FeatureBankSpec
 from gesta.predict.person_scores import (
     KEY_FRAMES_PER_BATCH,
     STAGE,
@@ -53,6 +56,7 @@ from gesta.tables import (
 )
 from gesta.train.clips.footage import ClipSource
 from gesta.train.devices import pick_device, pick_precision, threads_in_use
+from gesta.train.persons.banks import OpenBank, check_bank, open_banks, with_windows
 from gesta.train.persons.checkpoints import PersonCheckpoint, load_person_checkpoint, person_model_of
 from gesta.train.persons.examples import PersonSet
 
@@ -74,6 +78,7 @@ def run_score_persons(
     num_workers: int = 0,
     threads: int | None = None,
     source: ClipSource | None = None,
+    banks: Sequence[Path] = (),
     on_key_frames: Callable[[int], None] | None = None,
 ) -> StageSummary:
     """`out/detections.parquet`, the same as csv, and the ground truth: `score_person_set` as a stage that goes on.
@@ -93,15 +98,18 @@ def run_score_persons(
         num_workers: processes that decode; 0 = this one does.
         threads: of torch; None = torch's own number.
         source: how videos are opened.
+        banks: what `gesta bank` wrote of these key-frames, for a model that reads a feature bank.
         on_key_frames: called with the number of key-frames just done.
     Raises:
-        BadInput: no checkpoint, a class that the model knows by another name, or no key-frame with such a box.
+        BadInput: no checkpoint, a class that the model knows by another name, no key-frame with such a box, or the
+            banks are not what the model reads.
         UnknownName: no such choice of boxes or device.
         GestaError: the model gives a number that is none, or a worker process died.
     """
     loaded = load_person_checkpoint(checkpoint)
     check_person_classes(loaded, persons, where=checkpoint)
     place, recipe = pick_device(device), loaded.recipe
+    bank = open_bank_for(loaded, banks, persons)
     least = recipe.test.least_score if least_score is None else least_score
     flips = recipe.test.flip if flip is None else flip
     made = made_by(
@@ -110,7 +118,10 @@ def run_score_persons(
             "boxes": boxes, "least_score": least, "flip": flips, "device": place,
             "precision": pick_precision(recipe.precision if precision == "auto" else precision, device=place),
         },
-        inputs={"checkpoint": sha256_of_file(checkpoint), "persons": persons.sha256},
+        inputs={
+            "checkpoint": sha256_of_file(checkpoint), "persons": persons.sha256,
+            **({} if bank is None else {"bank": bank.sha256}),
+        },
         tools=["torch"],
     )  # fmt: skip
     path = table_path(out, "detections")
@@ -123,7 +134,7 @@ def run_score_persons(
         raise BadInput(
             f"no key-frame has a {what}", mend="Give proposals with the labels (--proposals), or --boxes truth"
         )
-    parts = _Parts(folder=out / "parts", prefix=made.fingerprint[:16])
+    parts = PersonParts(folder=out / "parts", prefix=made.fingerprint[:16])
     done = {start for start, _ in parts.read()}
     left = [batch for batch in todo if batch[0] not in done]
     if on_key_frames is not None:
@@ -133,6 +144,9 @@ def run_score_persons(
         scored = iter_person_scores(
             model, persons, recipe=recipe, batches=left, boxes=boxes, device=place, num_workers=num_workers,
             flip=flips, precision=precision, source=source,
+            bank=None if bank is None else functools.partial(
+                with_windows, persons=persons, bank=bank, spec=cast(FeatureBankSpec, recipe.head.bank)
+            ),
         )  # fmt: skip
         parts.write_all(zip(left, scored, strict=True), on_key_frames=on_key_frames)
     kept = sorted(parts.read(), key=lambda part: part[0])
@@ -141,6 +155,24 @@ def run_score_persons(
     _write(out, pl.concat([frame_of("detections", []), *frames]), found, persons, checkpoint=loaded, made=made)
     shutil.rmtree(parts.folder, ignore_errors=True)
     return _summary(out, persons, found, boxes=boxes, was_current=False)
+
+
+def open_bank_for(checkpoint: PersonCheckpoint, banks: Sequence[Path], persons: PersonSet) -> OpenBank | None:
+    """The feature bank that the model is to be shown on those key-frames; None for one that reads none.
+
+    Raises:
+        BadInput: the model reads a bank and none is given, or the other way about; it is of another width or of another
+            model than the bank that was learnt with, or lacks a video.
+    """
+    bank = open_banks(banks) if banks else None
+    check_bank(checkpoint.recipe, bank, [persons])
+    learnt = checkpoint.bank.get("model_sha256")
+    if bank is not None and learnt is not None and bank.model_sha256 != learnt:
+        raise BadInput(
+            "the feature bank was written by another model than the one that was learnt with", where=banks[0],
+            mend="Write it with the same model.pt: features of another mean something else",
+        )  # fmt: skip
+    return bank
 
 
 def check_person_classes(checkpoint: PersonCheckpoint, persons: PersonSet, *, where: Path) -> None:
@@ -209,7 +241,7 @@ def _summary(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Parts:
+class PersonParts:
     """Files of some batches each, named by what made them and their first key-frame; each appears whole."""
 
     folder: Path
@@ -259,7 +291,7 @@ class _Parts:
 
     def _write(self, waiting: Sequence[tuple[int, ScoredPersons]]) -> None:
         width = max(one.scores_NK.shape[1] for _, one in waiting)
-        scores = [one.scores_NK.reshape(-1, width) for _, one in waiting]
+        scores = [one.scores_NK.reshape(len(one.numbers_N), width) for _, one in waiting]
         dropped = [[dataclasses.asdict(reject) for reject in one.rejects] for _, one in waiting]
         with whole_file(self.folder / f"{self.prefix}-{waiting[0][0]:08d}.npz") as temporary:
             np.savez(

@@ -3,15 +3,16 @@
 A key-frame on which nobody is annotated is run like any other where a detector found somebody there: what the model
 says of a person that is none must count against it. A key-frame without a box of the asked kind is not decoded.
 
-Shapes: N persons (boxes) scored, K classes in the checkpoint's order.
+Shapes: N persons (boxes) scored, K classes in the checkpoint's order; B clips, L rows of D features of a bank.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
+from gesta.models.person_model import PersonModel
 from gesta.schema import BadInput, GestaError, Reject, UnknownName
 from gesta.tables import frame_of
 from gesta.train.clips.footage import ClipSource
@@ -27,7 +29,7 @@ from gesta.train.devices import autocast, pick_precision
 from gesta.train.persons.batches import person_batches
 from gesta.train.persons.boxes import PersonBoxes, good_proposals
 from gesta.train.persons.examples import PersonExample, PersonSet
-from gesta.train.persons.rows import PersonBatch, persons_to_model
+from gesta.train.persons.rows import PersonBatch, bank_to_model, persons_to_model
 
 STAGE = "score"
 
@@ -44,6 +46,10 @@ KEY_FRAMES_PER_BATCH = 8
 Floats = npt.NDArray[np.float64]
 Float32s = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+
+
+WindowsOf = Callable[[PersonBatch], PersonBatch]
+"""Gives a batch the windows of its key-frames, as `gesta.train.persons.banks.with_windows` does."""
 
 
 class ShownAs(Protocol):
@@ -69,7 +75,7 @@ class ScoredPersons:
     Attributes:
         numbers_N: int64, which example of the set each person stands in.
         boxes_N4: float64, fractions of the whole frame.
-        scores_NK: float32, probabilities.
+        scores_NK: float32, probabilities; or the features that a bank stores, where these were asked for.
         rejects: key-frames that could not be read.
         num_wanted: key-frames that were asked for.
     """
@@ -115,6 +121,7 @@ def score_person_set(
     flip: bool = False,
     precision: str = "auto",
     source: ClipSource | None = None,
+    bank: WindowsOf | None = None,
     on_key_frames: Callable[[int], None] | None = None,
 ) -> tuple[pl.DataFrame, list[Reject]]:
     """What the model says of every person of the set: a frame of kind `detections`, and key-frames not to be read.
@@ -134,6 +141,7 @@ def score_person_set(
         flip: the mean over each clip and its mirror image.
         precision: auto (the recipe's), float32 or bfloat16.
         source: how videos are opened.
+        bank: gives a batch its windows of a feature bank, for a model that reads one.
         on_key_frames: called with the number of key-frames just done.
     Raises:
         UnknownName: `boxes` or the precision is none of the choices.
@@ -147,7 +155,7 @@ def score_person_set(
     rejects: list[Reject] = []
     for part in iter_person_scores(
         model, persons, recipe=recipe, batches=batches_of(todo), boxes=boxes, device=device, num_workers=num_workers,
-        flip=flip, precision=precision, source=source,
+        flip=flip, precision=precision, source=source, bank=bank,
     ):  # fmt: skip
         found.append(part)
         rejects += part.rejects
@@ -178,6 +186,8 @@ def iter_person_scores(
     flip: bool = False,
     precision: str = "auto",
     source: ClipSource | None = None,
+    bank: WindowsOf | None = None,
+    gives: str = "scores",
 ) -> Iterator[ScoredPersons]:
     """The scores of those batches of examples, one after another; as `score_person_set`.
 
@@ -192,6 +202,8 @@ def iter_person_scores(
         flip: the mean over each clip and its mirror image.
         precision: auto (the recipe's), float32 or bfloat16.
         source: how videos are opened.
+        bank: gives a batch its windows of a feature bank.
+        gives: "scores": probabilities; "features": what a feature bank stores of a `PersonModel`.
     Raises:
         UnknownName: `boxes` or the precision is none of the choices.
         GestaError: the model gives a number that is none, or a worker process died.
@@ -210,7 +222,9 @@ def iter_person_scores(
             if place != current:
                 yield _together(waiting, num_wanted=len(batches[current]))
                 waiting, current = [], place
-            scores_NK = _probabilities(model, batch, frames=recipe.frames, device=device, precision=how, flip=flip)
+            ask = features_of if gives == "features" else functools.partial(_probabilities, flip=flip)
+            shown = batch if bank is None else bank(batch)
+            scores_NK = _asked(model, shown, frames=recipe.frames, device=device, precision=how, ask=ask)
             waiting.append(
                 ScoredPersons(
                     numbers_N=np.array(batch.numbers, dtype=np.int64)[batch.boxes_N5[:, 0].long().numpy()],
@@ -236,24 +250,33 @@ def _together(parts: Sequence[ScoredPersons], *, num_wanted: int) -> ScoredPerso
     )  # fmt: skip
 
 
-def _probabilities(
-    model: nn.Module, batch: PersonBatch, *, frames: ClipFrames, device: str, precision: str, flip: bool
+def _asked(
+    model: nn.Module, batch: PersonBatch, *, frames: ClipFrames, device: str, precision: str, ask: Callable[..., Tensor]
 ) -> Float32s:
-    """The probability of each class for the batch's persons, float32 [N, K]."""
+    """What `ask` makes of the model and the batch's persons, float32 [N, K]."""
     if not batch.numbers:
         return np.zeros((0, 0), dtype=np.float32)
     clip_BCTHW, boxes_N5 = persons_to_model(batch, frames=frames, device=device)
     with torch.inference_mode(), autocast(device=device, precision=precision):
-        logits_NK = model(clip_BCTHW, boxes_N5).float()
-        scores_NK = logits_NK.sigmoid()
-        if flip:
-            scores_NK = (scores_NK + model(clip_BCTHW.flip(-1), mirrored(boxes_N5)).float().sigmoid()) / 2
+        scores_NK = ask(model, clip_BCTHW, boxes_N5, *bank_to_model(batch, device=device)).float()
     if not bool(torch.isfinite(scores_NK).all()):
         raise GestaError(
             f"the model gives no finite number for key-frame number {batch.numbers[0]} or one beside it",
             mend="Use precision float32, or look at the training log: the weights may be broken",
         )
     return scores_NK.cpu().numpy().astype(np.float32)
+
+
+def _probabilities(model: nn.Module, clip_BCTHW: Tensor, boxes_N5: Tensor, *bank_BLD: Tensor, flip: bool) -> Tensor:
+    scores_NK: Tensor = model(clip_BCTHW, boxes_N5, *bank_BLD).float().sigmoid()
+    if not flip:
+        return scores_NK
+    return (scores_NK + model(clip_BCTHW.flip(-1), mirrored(boxes_N5), *bank_BLD).float().sigmoid()) / 2
+
+
+def features_of(model: nn.Module, clip_BCTHW: Tensor, boxes_N5: Tensor, *_bank_BLD: Tensor) -> Tensor:
+    """What a feature bank stores of each person, [N, D]: clips [B, C, T, H, W], boxes [N, 5], no window of a bank."""
+    return cast(PersonModel, model).person_features(clip_BCTHW, boxes_N5)
 
 
 def mirrored(boxes_N5: Tensor) -> Tensor:

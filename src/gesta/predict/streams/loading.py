@@ -9,6 +9,7 @@ from gesta.models.fold_norms import fold_norms
 from gesta.models.person_weights import load_foreign_person_model
 from gesta.models.published_persons import PERSON_WEIGHTS
 from gesta.predict.streams.scorers import PersonScorer, key_frame_scorer, whole_frame_scorer
+from gesta.schema import BadInput
 from gesta.tables import sha256_of_file
 from gesta.train.checkpoints import versions
 from gesta.train.devices import pick_device
@@ -32,7 +33,8 @@ def load_person_scorer(
         device: auto, cpu or cuda.
         precision: auto (the recipe's), float32 or bfloat16, of convolutions and products.
     Raises:
-        BadInput: there is no such checkpoint, it is of another kind, or the weights do not fit the recipe's model.
+        BadInput: there is no such checkpoint, it is of another kind, the weights do not fit the recipe's model, or
+            the model reads a feature bank.
         UnknownName: no such device or recipe.
     """
     place, path = pick_device(device), Path(checkpoint)
@@ -43,6 +45,7 @@ def load_person_scorer(
     if not (path.is_file() and is_person_checkpoint(path)):
         return key_frame_scorer(path, device=place)
     loaded = load_person_checkpoint(path)
+    _refuse_bank(loaded.recipe, where=path)
     return whole_frame_scorer(
         fold_norms(person_model_of(loaded, where=path, device=place)),
         frames=loaded.recipe.frames,
@@ -56,7 +59,22 @@ def load_person_scorer(
     )
 
 
+def _refuse_bank(recipe: PersonRecipe, *, where: Path) -> None:
+    """Nothing, once the model needs no feature bank: a video that passes once has no minute ahead to look into.
+
+    Raises:
+        BadInput: it needs one.
+    """
+    if recipe.head.bank is not None:
+        raise BadInput(
+            f"the model of recipe {recipe.name!r} reads a feature bank, which no video or stream brings along",
+            where=where,
+            mend="Score key-frames with `gesta score --bank`, or predict with a model without a bank",
+        )
+
+
 def _foreign_scorer(path: Path, *, recipe: PersonRecipe, device: str, precision: str) -> PersonScorer:
+    _refuse_bank(recipe, where=path)
     weights = open_foreign_weights(path)
     known = ava_label_map(80)
     class_ids = recipe.classes or tuple(known["class_id"])

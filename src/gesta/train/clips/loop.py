@@ -158,7 +158,7 @@ def run_training(
     clock: Callable[[], float],
 ) -> StageSummary:
     """A model of that task trained on the data; arguments and errors are those of `run_train_clips`."""
-    origin = origin_of(recipe, data=data, val=val, seed=seed, device=device, start=start)
+    origin = origin_of(recipe, data=data, val=val, seed=seed, device=device, start=start, files=task.files)
     done = finished_summary(out, fingerprint=origin.made.fingerprint)
     if done is not None:
         return done

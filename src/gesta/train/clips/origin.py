@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +31,11 @@ def origin_of(
     seed: int,
     device: str,
     start: Path | str | None,
+    files: Mapping[str, str] | None = None,
 ) -> Origin:
     """What decides the run; the number of processes, workers and threads is no part of it.
+
+    `files` are hashes of what else does, by name.
 
     Raises:
         UnknownName: no such device, or `start` is neither a file nor the name of published weights.
@@ -45,7 +49,7 @@ def origin_of(
         "device": place,
         "precision": precision,
     }
-    inputs = {"clips": data.sha256}
+    inputs = {"clips": data.sha256, **(files or {})}
     if val is not None:
         inputs["val"] = val.sha256
     if start is not None:

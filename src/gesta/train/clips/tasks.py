@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -104,6 +104,7 @@ class Task:
         save: a checkpoint to a path.
         load: a checkpoint from a path.
         counts: numbers of the data for the closing summary.
+        files: hashes of what else decides the weights, by name.
     """
 
     noun: str
@@ -123,3 +124,4 @@ class Task:
     save: Callable[[Path, Checkpoint], Path]
     load: Callable[[Path], Checkpoint]
     counts: Callable[[Data], dict[str, Json]]
+    files: Mapping[str, str] = field(default_factory=dict)

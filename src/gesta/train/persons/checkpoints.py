@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gesta.models.person_model import PersonModel, build_person_model
 from gesta.schema import BadInput
+from gesta.tables import Json
 from gesta.train.checkpoint_files import Kind, Stored, is_stored, read_stored, write_stored
 from gesta.train.persons.recipe import PersonRecipe, person_recipe_of
 
@@ -30,7 +31,7 @@ class PersonCheckpoint:
     """A model's weights, its classes in the order of its outputs, its recipe (preprocessing included), its origin.
 
     `clip_class_names` are those of the head for whole clips, where there is one; `progress` is what a cut run needs to
-    go on (empty in a finished model).
+    go on (empty in a finished model); `bank` says which feature bank the model learnt with, if any.
     """
 
     weights: Mapping[str, Tensor]
@@ -42,6 +43,7 @@ class PersonCheckpoint:
     fingerprint: str
     versions: Mapping[str, str]
     progress: Mapping[str, Any] = field(default_factory=dict)
+    bank: Mapping[str, Json] = field(default_factory=dict)
 
 
 def save_person_checkpoint(path: Path, checkpoint: PersonCheckpoint) -> Path:
@@ -54,6 +56,7 @@ def save_person_checkpoint(path: Path, checkpoint: PersonCheckpoint) -> Path:
         "data_sha256": checkpoint.data_sha256,
         "fingerprint": checkpoint.fingerprint,
         "versions": dict(checkpoint.versions),
+        "bank": dict(checkpoint.bank),
     }
     stored = Stored(about=about, weights=checkpoint.weights, progress=checkpoint.progress)
     return write_stored(path, stored, kind=PERSON_KIND)
@@ -82,6 +85,7 @@ def load_person_checkpoint(path: Path) -> PersonCheckpoint:
         fingerprint=about["fingerprint"],
         versions=about["versions"],
         progress=stored.progress,
+        bank=about.get("bank", {}),
     )
 
 

@@ -1,7 +1,8 @@
 """One key-frame's clip with its persons, rows of these as a batch, and the batch as a model takes it.
 
 Shapes: B clips, T frames, H and W px, C = 3 (RGB), N persons of all clips, K classes; crops are top left height width
-in px; boxes x1 y1 x2 y2 as fractions, `boxes_N5` with the number of the clip in the batch before them.
+in px; boxes x1 y1 x2 y2 as fractions, `boxes_N5` with the number of the clip in the batch before them; L rows of D
+features of a bank.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ class PersonBatch:
         weights_NK: float32.
         clip_labels_B: int64, place of the clip's own class, -1 = none.
         rejects: what could not be read.
+        bank_BLD: float32, each key-frame's window of a feature bank, where the model reads one.
     """
 
     numbers: tuple[int, ...]
@@ -85,6 +87,7 @@ class PersonBatch:
     weights_NK: Tensor
     clip_labels_B: Tensor
     rejects: tuple[Reject, ...] = field(default=())
+    bank_BLD: Tensor | None = None
 
 
 def shown_key_frame(
@@ -205,6 +208,11 @@ def empty_batch(*, frames: ClipFrames, num_classes: int, rejects: Sequence[Rejec
         clip_labels_B=torch.zeros(0, dtype=torch.int64),
         rejects=tuple(rejects),
     )
+
+
+def bank_to_model(batch: PersonBatch, *, device: str) -> tuple[Tensor, ...]:
+    """What a model that reads a bank takes besides, on the device: the windows [B, L, D]; nothing for other models."""
+    return () if batch.bank_BLD is None else (batch.bank_BLD.to(device, non_blocking=True),)
 
 
 def persons_to_model(batch: PersonBatch, *, frames: ClipFrames, device: str) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -30,6 +30,7 @@ from gesta.train.clips.compiling import random_clips
 from gesta.train.clips.footage import ClipSource
 from gesta.train.clips.steps import Setting, StepPlan, autocast_of
 from gesta.train.clips.tasks import AnyRecipe, Forward, Task
+from gesta.train.persons.banks import OpenBank, bank_width, check_bank, with_windows
 from gesta.train.persons.batches import person_batches
 from gesta.train.persons.checkpoints import (
     PersonCheckpoint,
@@ -39,7 +40,7 @@ from gesta.train.persons.checkpoints import (
 )
 from gesta.train.persons.examples import PersonSet
 from gesta.train.persons.recipe import PersonRecipe
-from gesta.train.persons.rows import PersonBatch, persons_to_model
+from gesta.train.persons.rows import PersonBatch, bank_to_model, persons_to_model
 from gesta.train.persons.starting import put_person_start
 from gesta.train.persons.validate import Measure, validate_persons
 
@@ -47,18 +48,21 @@ NUM_BOXES_COUNTED = 3
 """Persons of a key-frame where operations are counted. Source: ours; nearly all operations are the trunk's."""
 
 
-def person_task(persons: PersonSet, *, measure: Measure | None = None) -> Task:
-    """Training on those persons; `measure` turns scores on validation persons into numbers."""
+def person_task(persons: PersonSet, *, measure: Measure | None = None, bank: OpenBank | None = None) -> Task:
+    """Training on those persons; `measure` turns scores on validation persons into numbers.
+
+    `bank` is shown to a head that reads one.
+    """
     counts_K = torch.tensor(class_counts(persons), dtype=torch.float64)
     return Task(
         noun="key-frame",
-        check=check_person_set,
+        check=functools.partial(check_person_set, bank=bank),
         build=_build,
         put_start=_start,
-        batches=_batches,
+        batches=functools.partial(_batches, bank=bank),
         totals=totals_of_persons,
         share_of_loss=functools.partial(share_of_persons, class_counts_K=counts_K),
-        validate=functools.partial(validate_persons, class_counts_K=counts_K, measure=measure),
+        validate=functools.partial(validate_persons, class_counts_K=counts_K, measure=measure, bank=bank),
         inputs=_inputs,
         plain=ask_both,
         compiled=_compiled,
@@ -66,10 +70,11 @@ def person_task(persons: PersonSet, *, measure: Measure | None = None) -> Task:
         flops=lambda recipe, data: person_flops(
             recipe, num_classes=len(data.class_ids), num_clip_classes=len(data.clip_class_names)
         ),
-        checkpoint=_checkpoint,
+        checkpoint=functools.partial(_checkpoint, bank=bank),
         save=save_person_checkpoint,
         load=load_person_checkpoint,
         counts=_counts,
+        files={} if bank is None else {"bank": bank.sha256},
     )
 
 
@@ -82,14 +87,16 @@ def class_counts(persons: PersonSet) -> list[int]:
     return counts
 
 
-def check_person_set(persons: PersonSet, val: PersonSet | None, recipe: PersonRecipe) -> None:
+def check_person_set(
+    persons: PersonSet, val: PersonSet | None, recipe: PersonRecipe, *, bank: OpenBank | None = None
+) -> None:
     """Nothing, once the persons can be learnt from with that recipe.
 
     Raises:
         BadInput: nobody is annotated, the classes are not those that the recipe names, the validation persons have
             others, clips have no classes though the recipe learns them, proposals are wanted and there are none, the
-            head wants a feature bank, the recipe wants validation and there is none, or it mirrors a class whose name
-            is false in a mirror.
+            head wants a feature bank and there is none that fits, the recipe wants validation and there is none, or it
+            mirrors a class whose name is false in a mirror.
     """
     if persons.num_persons == 0:
         raise BadInput("there is no person to learn from", mend="Look at the rejects and at the labels' times and ids")
@@ -113,11 +120,7 @@ def check_person_set(persons: PersonSet, val: PersonSet | None, recipe: PersonRe
             f"recipe {recipe.name!r} trains on proposals, and there are none",
             mend="Name them with --proposals, or take a recipe whose boxes.train is 'truth'",
         )
-    if recipe.head.bank is not None:
-        raise BadInput(
-            f"recipe {recipe.name!r} has a head that reads a feature bank, and this loop shows it none",
-            mend="Want head.bank=None; a loop of your own gives PersonModel windows of gesta.models.FeatureBank",
-        )
+    check_bank(recipe, bank, [one for one in (persons, val) if one is not None])
     if recipe.schedule == "plateau" and val is None:
         raise BadInput(
             f"recipe {recipe.name!r} lowers its rate when the validation loss no longer falls",
@@ -155,7 +158,7 @@ def share_of_persons(
     recipe, device = cast(PersonRecipe, setting.recipe), setting.crew.device
     clip_BCTHW, boxes_N5 = persons_to_model(part, frames=recipe.frames, device=device)
     with autocast_of(device, setting.precision):
-        logits_NK, clip_logits_BC = setting.forward(copy, clip_BCTHW, boxes_N5)
+        logits_NK, clip_logits_BC = setting.forward(copy, clip_BCTHW, boxes_N5, *bank_to_model(part, device=device))
     targets_NK = part.targets_NK.to(device, non_blocking=True)
     weights_NK = part.weights_NK.to(device, non_blocking=True)
     loss = person_loss(
@@ -169,9 +172,12 @@ def share_of_persons(
     return loss + recipe.clip_loss_weight * of_clips / totals[1]
 
 
-def ask_both(model: nn.Module, clip_BCTHW: Tensor, boxes_N5: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Logits of persons [N, K] and of clips [B, C], not compiled, for clips [B, C, T, H, W] and boxes [N, 5]."""
-    return cast(PersonModel, model).both(clip_BCTHW, boxes_N5)
+def ask_both(model: nn.Module, clip_BCTHW: Tensor, boxes_N5: Tensor, *bank_BLD: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Logits of persons [N, K] and of clips [B, C], not compiled, for clips [B, C, T, H, W] and boxes [N, 5].
+
+    `bank_BLD` [B, L, D] are the clips' windows of a feature bank, for a model that reads one.
+    """
+    return cast(PersonModel, model).both(clip_BCTHW, boxes_N5, *bank_BLD)
 
 
 def person_flops(recipe: PersonRecipe, *, num_classes: int, num_clip_classes: int = 0) -> float:
@@ -225,43 +231,59 @@ def _start(model: nn.Module, start: Path | str, persons: PersonSet) -> None:
     )
 
 
+@contextmanager
 def _batches(
     persons: PersonSet,
     /,
     *,
+    bank: OpenBank | None,
     recipe: PersonRecipe,
     numbers: Sequence[Sequence[int]],
     seed: int,
     epoch: int,
     source: ClipSource | None,
     num_workers: int,
-) -> AbstractContextManager[Iterator[PersonBatch]]:
-    return person_batches(
+) -> Iterator[Iterator[PersonBatch]]:
+    spec = recipe.head.bank
+    with person_batches(
         persons, frames=recipe.frames, augment=recipe.augment, boxes=recipe.boxes, numbers=numbers, seed=seed,
         epoch=epoch, num_workers=num_workers, source=source,
-    )  # fmt: skip
+    ) as made:  # fmt: skip
+        if spec is None or bank is None:
+            yield made
+        else:
+            yield (with_windows(one, persons, bank=bank, spec=spec, seed=seed, epoch=epoch) for one in made)
 
 
 def _inputs(recipe: AnyRecipe, num_clips: int, device: str) -> tuple[Tensor, ...]:
     places_N = torch.arange(num_clips).repeat_interleave(NUM_BOXES_COUNTED)[:, None]
     boxes_N4 = torch.tensor([[0.25, 0.25, 0.75, 0.75]]).expand(len(places_N), 4)
-    return (*random_clips(recipe, num_clips, device), torch.cat((places_N, boxes_N4), dim=1).to(device))
+    shown = (*random_clips(recipe, num_clips, device), torch.cat((places_N, boxes_N4), dim=1).to(device))
+    asked = cast(PersonRecipe, recipe)
+    if asked.head.bank is None:
+        return shown
+    width = bank_width(asked, asked.head.bank)
+    return (*shown, torch.zeros(num_clips, asked.head.bank.num_rows, width, device=device))
 
 
 def _compiled(model: nn.Module) -> Forward:
     fast = torch.compile(cast(PersonModel, model).both)
 
-    def forward(asked: nn.Module, clip_BCTHW: Tensor, boxes_N5: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        asked: nn.Module, clip_BCTHW: Tensor, boxes_N5: Tensor, *bank_BLD: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
         # A batch without persons would be compiled anew for nothing.
         if asked is not model or not len(boxes_N5):
-            return ask_both(asked, clip_BCTHW, boxes_N5)
+            return ask_both(asked, clip_BCTHW, boxes_N5, *bank_BLD)
         torch._dynamo.maybe_mark_dynamic(boxes_N5, 0)
-        return fast(clip_BCTHW, boxes_N5)
+        return fast(clip_BCTHW, boxes_N5, *bank_BLD)
 
     return forward
 
 
-def _checkpoint(recipe: PersonRecipe, persons: PersonSet, fingerprint: str) -> PersonCheckpoint:
+def _checkpoint(
+    recipe: PersonRecipe, persons: PersonSet, fingerprint: str, *, bank: OpenBank | None
+) -> PersonCheckpoint:
     return PersonCheckpoint(
         weights={},
         class_ids=persons.class_ids,
@@ -271,6 +293,7 @@ def _checkpoint(recipe: PersonRecipe, persons: PersonSet, fingerprint: str) -> P
         data_sha256=persons.sha256,
         fingerprint=fingerprint,
         versions=versions(),
+        bank={} if bank is None else bank.said(),
     )
 
 

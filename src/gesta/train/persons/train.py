@@ -18,6 +18,7 @@ from gesta.train.clips.loop import LOG_EVERY_STEPS, Line, Saving, run_training
 from gesta.train.clips.setup import num_steps, steps_per_epoch
 from gesta.train.clips.speed import num_parameters, peak_of
 from gesta.train.devices import pick_device, pick_precision
+from gesta.train.persons.banks import open_banks
 from gesta.train.persons.examples import PersonSet
 from gesta.train.persons.recipe import PersonRecipe
 from gesta.train.persons.recipes import find_person_recipe
@@ -41,6 +42,7 @@ def run_train_persons(
     rejects: Sequence[Reject] = (),
     log_every_steps: int = LOG_EVERY_STEPS,
     measure: Measure | None = None,
+    banks: Sequence[Path] = (),
     on_step: Callable[[Line], None] | None = None,
     on_epoch: Callable[[Line], None] | None = None,
     on_note: Callable[[str], None] | None = None,
@@ -66,21 +68,23 @@ def run_train_persons(
         rejects: key-frames left out before; they are written and counted with those that cannot be read.
         log_every_steps: steps a line of the log.
         measure: turns scores on `val` into numbers, "map" among them; None = the loss alone.
+        banks: what `gesta bank` wrote of these persons and of `val`, for a head that reads a feature bank.
         on_step: called after each step with what the log would say of it.
         on_epoch: called with each epoch's line of the log.
         on_note: called with a sentence on something that is missing but not needed.
         clock: seconds, for speeds and for `saving`.
     Raises:
-        BadInput: nobody to learn from, a recipe that fits neither them nor the processes, or `start` is none of the
-            model's.
+        BadInput: nobody to learn from, a recipe that fits neither them nor the processes, `start` is none of the
+            model's, or the banks are not what the head reads.
         UnknownName: no such recipe, trunk or device.
         Refused: `out` holds the cut run of something else.
         GestaError: the loss is no number, or spikes again and again.
         Interrupted: SIGTERM or SIGINT came; the checkpoint is written.
     """
+    bank = open_banks(banks) if banks else None
     return run_training(
-        person_task(persons, measure=measure), persons, out=out, recipe=find_person_recipe(recipe), val=val, seed=seed,
-        device=device, num_workers=num_workers, threads=threads, start=start, source=source, saving=saving,
+        person_task(persons, measure=measure, bank=bank), persons, out=out, recipe=find_person_recipe(recipe), val=val,
+        seed=seed, device=device, num_workers=num_workers, threads=threads, start=start, source=source, saving=saving,
         rejects=rejects, log_every_steps=log_every_steps, on_step=on_step, on_epoch=on_epoch, on_note=on_note,
         clock=clock,
     )  # fmt: skip
@@ -93,6 +97,7 @@ def plan_train_persons(
     val: PersonSet | None = None,
     device: str = "auto",
     num_processes: int = 1,
+    banks: Sequence[Path] = (),
 ) -> dict[str, Json]:
     """What `run_train_persons` would learn from and take; nothing is decoded and nothing written.
 
@@ -100,11 +105,11 @@ def plan_train_persons(
     weights and of one part of a batch.
 
     Raises:
-        BadInput: nobody to learn from, or a recipe that does not fit them.
+        BadInput: nobody to learn from, or a recipe that does not fit them or the banks.
         UnknownName: no such recipe, trunk or device.
     """
     chosen = find_person_recipe(recipe)
-    check_person_set(persons, val, chosen)
+    check_person_set(persons, val, chosen, bank=open_banks(banks) if banks else None)
     place = pick_device(device)
     peak = peak_of(place, precision=pick_precision(chosen.precision, device=place))
     num_key_frames, num_classes = len(persons.examples), len(persons.class_ids)

@@ -25,10 +25,11 @@ from gesta.tables import Json
 from gesta.train.clips.footage import ClipSource
 from gesta.train.clips.steps import Setting, autocast_of
 from gesta.train.clips.tasks import Tried
+from gesta.train.persons.banks import OpenBank, with_windows
 from gesta.train.persons.batches import person_batches
 from gesta.train.persons.examples import PersonSet
 from gesta.train.persons.recipe import PersonRecipe
-from gesta.train.persons.rows import PersonBatch, persons_to_model
+from gesta.train.persons.rows import PersonBatch, bank_to_model, persons_to_model
 
 Floats = npt.NDArray[np.float64]
 Float32s = npt.NDArray[np.float32]
@@ -75,6 +76,7 @@ def validate_persons(
     source: ClipSource | None = None,
     class_counts_K: Tensor,
     measure: Measure | None = None,
+    bank: OpenBank | None = None,
 ) -> Tried:
     """The model's numbers on the annotated persons of `val`; each process takes its share of the batches.
 
@@ -88,6 +90,7 @@ def validate_persons(
         source: how videos are opened.
         class_counts_K: persons of each class in training, float64 [K].
         measure: turns scores into numbers; the first process asks it.
+        bank: for a head that reads one.
     """
     recipe, crew = cast(PersonRecipe, setting.recipe), setting.crew
     size = max(1, recipe.clips_per_batch // recipe.num_parts)
@@ -104,6 +107,8 @@ def validate_persons(
     ) as prepared:  # fmt: skip
         for batch in prepared:
             rejects += batch.rejects
+            if bank is not None and recipe.head.bank is not None:
+                batch = with_windows(batch, val, bank=bank, spec=recipe.head.bank)
             if len(batch.numbers):
                 rows.append(
                     _tried(cast(PersonModel, model), batch, setting=setting, sums=sums, counts_K=class_counts_K)
@@ -119,7 +124,7 @@ def _tried(
     recipe, device = cast(PersonRecipe, setting.recipe), setting.crew.device
     clip_BCTHW, boxes_N5 = persons_to_model(batch, frames=recipe.frames, device=device)
     with autocast_of(device, setting.precision):
-        logits_NK, clip_logits_BC = model.both(clip_BCTHW, boxes_N5)
+        logits_NK, clip_logits_BC = model.both(clip_BCTHW, boxes_N5, *bank_to_model(batch, device=device))
     targets_NK, weights_NK = batch.targets_NK.to(device), batch.weights_NK.to(device)
     sums.loss += float(
         person_loss(logits_NK, targets_NK, weights_NK, loss=recipe.loss, class_counts_K=counts_K.to(device))

@@ -227,7 +227,7 @@ def test_what_cannot_be_learnt_is_said(persons, tmp_path):
         (nobody, small_recipe(), "there is no person to learn from"),
         (persons, small_recipe(boxes=PersonBoxes(train="both")), "trains on proposals, and there are none"),
         (persons, small_recipe(schedule="plateau"), "lowers its rate"),
-        (persons, small_recipe(head=PersonHead(bank=FeatureBankSpec())), "reads a feature bank, and this loop shows"),
+        (persons, small_recipe(head=PersonHead(bank=FeatureBankSpec())), "reads a feature bank, and none is given"),
     ):
         with pytest.raises(BadInput, match=words):
             train(data, tmp_path, recipe)
