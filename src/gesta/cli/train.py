@@ -114,7 +114,8 @@ def command(
     if recipe not in RECIPES:
         raise UnknownName(what="recipe", name=recipe, choices=[*RECIPES, *PERSON_RECIPES, *CLIP_RECIPES])
     asked = {"split": split, "val": val, "videos": videos, "label-map": label_map, "start": start, "workers": workers,
-             "cache": cache, **files, "classes": classes, "parts": parts, "bank": banks or None}  # fmt: skip
+             "cache": cache, **files, "classes": classes, "parts": parts}  # fmt: skip
+    _refuse({"bank": banks or None}, recipe=recipe, whose="persons")
     _refuse(asked, recipe=recipe, whose="clips")
     if dry_run:
         plan = plan_train(data, recipe=recipe)
@@ -142,9 +143,11 @@ def _refuse(asked: Mapping[str, object], *, recipe: str, whose: str) -> None:
     Raises:
         BadInput: one is.
     """
+    from gesta.train.clips import CLIP_RECIPES
+
     given = [name for name, value in asked.items() if value is not None]
     if given:
-        kind = "clips" if whose == "persons" else "key-frames"
+        kind = "clips" if recipe in CLIP_RECIPES else "key-frames"
         raise BadInput(
             f"--{given[0]} is for recipes of {whose}, and {recipe!r} is one of {kind}",
             mend="Leave it out, or choose a recipe of docs/recipes.md",

@@ -18,6 +18,13 @@ from gesta.train.persons.checkpoints import is_person_checkpoint, load_person_ch
 BOXES = "number of the clip in the batch, then x1 y1 x2 y2 as fractions of the clip as shown, x right, y down"
 
 
+BANK = (
+    "float32 [clips, window_s x max_per_second, features]: of each second, from half the window before the "
+    "key-frame to half after, the first persons' features as the model of model_sha256 gives them; zeros where there "
+    "is nobody"
+)
+
+
 def run_onnx(
     checkpoint: Path,
     *,
@@ -80,6 +87,9 @@ def _opened(checkpoint: Path) -> tuple[nn.Module, ClipFrames, dict[str, Json]]:
             "boxes": BOXES,
             "scores": "probability of each action by itself (sigmoid is applied)",
         }
+        if (spec := persons.recipe.head.bank) is not None:
+            about["bank"] = {**dataclasses.asdict(spec), "model_sha256": persons.bank.get("model_sha256")}
+            about["bank_windows"] = BANK
         return person_model_of(persons, where=checkpoint), persons.recipe.frames, about
     if not is_clip_checkpoint(checkpoint):
         raise BadInput(

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from tests.unit.predict.clip_stand_in import save_small
 
 from gesta.cli import main
+from gesta.models.feature_bank import FeatureBankSpec
 from gesta.models.onnx_export import onnx_about, open_onnx
 from gesta.models.person_heads import PersonHead
 from gesta.models.trunks import TrunkSpec
@@ -47,6 +48,24 @@ def checkpoint(tmp_path_factory):
             data_sha256="d" * 64, fingerprint="", versions={},
         ),
     )  # fmt: skip
+
+
+def test_a_file_of_a_model_with_a_feature_bank_takes_windows_and_says_which(tmp_path):
+    bank = FeatureBankSpec(window_s=4, max_per_second=2, num_hidden=5)
+    recipe = dataclasses.replace(RECIPE, head=PersonHead(grid=2, bank=bank))
+    path = save_person_checkpoint(
+        tmp_path / "model.pt",
+        PersonCheckpoint(
+            weights=build_recipe_model(recipe, num_classes=1).state_dict(), class_ids=(12,), class_names=("stand",),
+            recipe=recipe, data_sha256="", fingerprint="", versions={}, bank={"model_sha256": "m" * 64},
+        ),
+    )  # fmt: skip
+    run_onnx(path, out=tmp_path / "m.onnx", cases=((1, 2),))
+    about = onnx_about(tmp_path / "m.onnx")
+    assert about["inputs"] == ["clip", "boxes", "bank"]
+    assert (about["bank"]["window_s"], about["bank"]["max_per_second"]) == (4, 2)
+    assert about["bank"]["model_sha256"] == "m" * 64
+    assert "zeros where there is nobody" in about["bank_windows"]
 
 
 def test_a_checkpoint_of_persons_becomes_a_file_that_knows_its_classes(checkpoint, tmp_path):

@@ -1,7 +1,7 @@
 """The rows of published tables of persons' actions, each with its recipe and its number, and the part of the page.
 
-Source: MMAction2 0.24.1, table of AVA models; MMAction2 1.2.0, configs/detection (slowonly, videomae); Li et al., The
-AVA-Kinetics Localized Human Actions Video Dataset (2020), tables 4 and 5; PySlowFast and PyTorchVideo, model zoos.
+Source: MMAction2 0.24.1, table of AVA models; MMAction2 1.2.0, configs/detection (slowonly, videomae, lfb); Li et al.,
+The AVA-Kinetics Localized Human Actions Video Dataset (2020), tables 4 and 5; PySlowFast and PyTorchVideo, model zoos.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ PERSON_ROWS: tuple[PersonRow, ...] = (
     ),
     _ava("16 classes", "slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb_custom_classes", 33.11),
     _ava("16 classes", "slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb_custom_classes", 37.85),
+    _ava("AVA 2.1, feature bank", "lfb_nl_kinetics_pretrained_slowonly_r50_4x16x1_20e_ava_rgb", 24.11),
+    _ava("AVA 2.1, feature bank", "lfb_max_kinetics_pretrained_slowonly_r50_4x16x1_20e_ava_rgb", 22.15),
     _ladder("4x16, Kinetics-400", "slowonly_k400_r50_4x16_ava_kinetics", 24.53),
     _ladder("4x16, Kinetics-700", "slowonly_k700_r50_4x16_ava_kinetics", 25.87),
     _ladder("8x8, Kinetics-400", "slowonly_k400_r50_8x8_ava_kinetics", 26.1),

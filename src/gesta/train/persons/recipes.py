@@ -7,6 +7,7 @@ from collections.abc import Callable
 from gesta.schema import UnknownName
 from gesta.train.persons import recipes_ava as ava
 from gesta.train.persons import recipes_ava_kinetics as joint
+from gesta.train.persons import recipes_lfb as lfb
 from gesta.train.persons import recipes_world as world
 from gesta.train.persons.recipe import PersonRecipe
 
@@ -25,6 +26,8 @@ _FUNCTIONS: tuple[Callable[[], PersonRecipe], ...] = (
     ava.slowfast_temporal_max_focal_alpha3_gamma1_kinetics_pretrained_r50_8x8x1_cosine_10e_ava22_rgb,
     ava.slowonly_kinetics_pretrained_r50_4x16x1_20e_ava_rgb_custom_classes,
     ava.slowfast_kinetics_pretrained_r50_4x16x1_20e_ava_rgb_custom_classes,
+    lfb.lfb_nl_kinetics_pretrained_slowonly_r50_4x16x1_20e_ava_rgb,
+    lfb.lfb_max_kinetics_pretrained_slowonly_r50_4x16x1_20e_ava_rgb,
     joint.slowonly_k400_r50_4x16_ava_kinetics,
     joint.slowonly_k700_r50_4x16_ava_kinetics,
     joint.slowonly_k400_r50_8x8_ava_kinetics,

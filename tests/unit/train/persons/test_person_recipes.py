@@ -129,6 +129,13 @@ def test_the_numbers_of_the_published_configs_are_the_recipes():
     assert (focal.head.temporal, focal.schedule, focal.warmup_epochs) == ("max", "cosine", 2)
     custom = find_person_recipe(SEED_NAMES[13])
     assert custom.classes == CUSTOM_CLASSES == (3, 6, 10, 27, 29, 38, 41, 48, 51, 53, 54, 59, 61, 64, 70, 72)
+    asking = find_person_recipe("lfb_nl_kinetics_pretrained_slowonly_r50_4x16x1_20e_ava_rgb")
+    assert settings_of(asking.name) == (96, 0.15, 20, 1e-5)
+    assert (asking.clip_norm, asking.milestones, asking.warmup_epochs) == (20, (10, 15), 5)
+    assert (asking.head.bank.window_s, asking.head.bank.max_per_second, asking.head.bank.num_hidden) == (60, 5, 512)
+    for name, num_in in ((asking.name, 2560), (asking.name.replace("_nl_", "_max_"), 4096)):
+        model, _inputs = weightless(find_person_recipe(name), num_classes=80)
+        assert model.head.classify.in_features == num_in, "in_channels of its bbox_head"
     top = find_person_recipe("slowonly_k700_r50_tricks_16x4_ava_kinetics")
     assert top.head.context
     assert (top.head.kind, top.head.temporal, top.loss.kind) == ("two-layer", "max", "focal")
