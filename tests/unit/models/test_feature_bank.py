@@ -9,9 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gesta.models import FeatureBank, FeatureBankSpec, PersonHead
-from gesta.models.feature_bank import BankReader, bank_of, read_bank, windows_of, write_bank
+from gesta.models.feature_bank import (
+    BankPool,
+    BankReader,
+    bank_of,
+    build_bank_reader,
+    read_bank,
+    windows_of,
+    write_bank,
+)
 from gesta.models.person_heads import PersonRoiHead
-from gesta.schema import BadInput
+from gesta.schema import BadInput, UnknownName
 
 S = 1_000_000
 SMALL = FeatureBankSpec(window_s=6, max_per_second=2, num_hidden=4)
@@ -74,6 +82,38 @@ def test_an_unknown_video_has_nothing():
     assert not a_bank().window("none", timestamp_us=904 * S, spec=SMALL).any()
 
 
+def test_the_same_bank_is_the_same_file_and_says_what_made_it(tmp_path):
+    banks = [bank_of({("b", 5): persons(1)}, video_ids=("a", "b"), origin={"boxes": "truth"}) for _ in range(2)]
+    one, other = (write_bank(tmp_path / f"{place}.pt", bank) for place, bank in enumerate(banks))
+    assert one.read_bytes() == other.read_bytes()
+    assert read_bank(one).origin == {"boxes": "truth"}
+    assert read_bank(one).video_ids == ("a", "b")
+    assert not read_bank(one).window("a", timestamp_us=5, spec=SMALL).any()
+    assert read_bank(one).window("b", timestamp_us=5, spec=SMALL).any()
+
+
+def test_a_bank_of_key_frames_without_anybody_is_a_bank(tmp_path):
+    path = write_bank(tmp_path / "x.pt", bank_of({("a", 0): np.zeros((0, 3))}))
+    assert read_bank(path).features_MD.shape == (0, 3)
+
+
+@pytest.mark.parametrize("operator", ["max", "mean"])
+def test_pooled_windows_are_the_references(operator):
+    """MMAction2's FBOMax and FBOAvg: over all rows of the window, empty ones too."""
+    spec = FeatureBankSpec(window_s=4, max_per_second=2, operator=operator)
+    pool = build_bank_reader(spec, num_features=3)
+    assert isinstance(pool, BankPool)
+    assert not list(pool.parameters())
+    bank = torch.randn(2, 8, 3, dtype=torch.float64) - 2
+    bank[1, 5] = 0
+    found = pool(torch.zeros(3, 3, dtype=torch.float64), bank, torch.tensor([1, 0, 1]))
+    wanted = np.max(bank.numpy(), axis=1) if operator == "max" else np.mean(bank.numpy(), axis=1)
+    np.testing.assert_allclose(found.numpy(), wanted[[1, 0, 1]])
+    assert not pool(torch.ones(2, 3), None, torch.tensor([0, 4])).any()
+    with pytest.raises(ValueError, match=r"of shape \(2, 8, 3\): want \[B, 8, 4\]"):
+        build_bank_reader(spec, num_features=4)(torch.ones(1, 4), bank, torch.tensor([0]))
+
+
 @settings(deadline=None, max_examples=30)
 @given(st.dictionaries(st.tuples(st.sampled_from("abc"), st.integers(0, 90 * S)), st.integers(0, 4), min_size=1))
 def test_a_bank_survives_its_file(tmp_path_factory, counts):
@@ -107,6 +147,10 @@ def test_banks_that_cannot_be_are_refused(tmp_path):
         FeatureBankSpec(window_s=0)
     with pytest.raises(BadInput, match=r"dropout of a feature bank is 1\.0"):
         FeatureBankSpec(dropout=1.0)
+    with pytest.raises(UnknownName, match="no operator of a feature bank 'maximum'"):
+        FeatureBankSpec(operator="maximum")
+    with pytest.raises(BadInput, match="features that half precision does not hold"):
+        bank_of({("a", 0): np.full((1, 2), 1e6)})
 
 
 def test_the_layers_are_the_references_formula():

@@ -6,19 +6,21 @@ key-frames are learnt and tried; only a bank that has seen the early ones can te
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from gesta.models.feature_bank import FeatureBankSpec
+from gesta.models.feature_bank import FeatureBankSpec, bank_of, write_bank
 from gesta.models.person_heads import PersonHead
 from gesta.models.trunks import TrunkSpec
 from gesta.train.clips.frames import ClipFrames
 from gesta.train.persons import PersonAugment, PersonExample, PersonSet, person_set
 from gesta.train.persons.checkpoints import PersonCheckpoint, build_recipe_model, save_person_checkpoint
 from gesta.train.persons.recipe import PersonRecipe
+from gesta.train.persons.train import run_train_persons
 from gesta.video import write_video
 
 CLASSES = {1: "was red", 2: "was green"}
@@ -79,3 +81,25 @@ def checkpoint_of(path: Path, *, seed: int = 0) -> Path:
             data_sha256="", fingerprint="", versions={},
         ),
     )  # fmt: skip
+
+
+def crowded_bank(path: Path, *, num_films: int, width: int) -> Path:
+    """A bank with more persons a second than a window takes: training draws among them."""
+    draw = np.random.default_rng(4)
+    held = {(f"film{number}", EARLY_US): draw.random((5, width)) for number in range(num_films)}
+    return write_bank(path, bank_of(held))
+
+
+def main() -> None:
+    """Learn with a bank: folder of the films, the bank, output folder."""
+    torch.set_num_threads(1)
+    folder, bank, out = map(Path, sys.argv[1:4])
+    recipe = memory_recipe(epochs=3, num_parts=4, frozen_norms=False, clip_norm=1.0)
+    run_train_persons(
+        key_frames(folder, range(10)), out=out, recipe=recipe, val=key_frames(folder, range(10, 14)), seed=5,
+        device="cpu", banks=[bank],
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -16,6 +16,7 @@ from tests.unit.train.persons.film_memory import (
     LATE_US,
     SPEC,
     checkpoint_of,
+    crowded_bank,
     key_frames,
     memory_recipe,
 )
@@ -100,11 +101,8 @@ def test_a_bank_that_saw_the_late_key_frames_alone_is_no_help(home, tmp_path):
 
 @pytest.fixture(scope="module")
 def crowded(home, tmp_path_factory) -> Path:
-    """A bank with more persons a second than a window takes: training draws among them."""
-    draw = np.random.default_rng(4)
     width = read_bank(home / "train/bank.pt").features_MD.shape[1]
-    held = {(f"film{number}", EARLY_US): draw.random((5, width)) for number in range(24)}
-    return write_bank(tmp_path_factory.mktemp("crowd") / "bank.pt", bank_of(held))
+    return crowded_bank(tmp_path_factory.mktemp("crowd") / "bank.pt", num_films=24, width=width)
 
 
 def test_a_cut_run_ends_in_the_same_bits(home, crowded, tmp_path):
@@ -134,6 +132,8 @@ def test_windows_are_the_key_frames_own_and_draws_change_with_the_epoch(home, cr
     shown = with_windows(batch, persons, bank=bank, spec=SPEC)
     wanted = windows_of(read_bank(crowded), [(f"film{number}", LATE_US) for number in (3, 0, 5)], spec=SPEC)
     assert torch.equal(shown.bank_BLD, wanted)
+    replaced = with_windows(dataclasses.replace(batch, shown=(5, 0, 3)), persons, bank=bank, spec=SPEC)
+    assert torch.equal(replaced.bank_BLD, wanted.flip(0)), "of the key-frame that is shown, where another stands in"
     drawn = [with_windows(batch, persons, bank=bank, spec=SPEC, seed=1, epoch=epoch).bank_BLD for epoch in range(4)]
     assert len({tuple(one.flatten().tolist()) for one in drawn}) > 1
     again = with_windows(batch, persons, bank=bank, spec=SPEC, seed=1, epoch=2)
