@@ -1,7 +1,7 @@
 """A long-term feature bank: what the persons of the minute around a key-frame looked like, for a head to ask.
 
-Shapes: M stored persons, D features of one; N boxes, B clips; S seconds of a window, F features a second at most, L =
-S F rows of a window, 0 where there is none; d features of the reader.
+Shapes: M stored persons, R of a window, D features of one; N boxes, B clips; S seconds of a window, F features a
+second at most, L = S F rows of a window, 0 where there is none; d features of the reader.
 """
 
 from __future__ import annotations
@@ -146,8 +146,9 @@ class BankPool(nn.Module):
             ValueError: the window has another number of rows or features.
         """
         bank_BLD, clips_N = _windows(bank_BLD, x_ND, clips_N, rows=self.num_rows, features=self.num_bank_features)
+        bank_BLD = bank_BLD.to(x_ND.dtype)
         pooled_BD = bank_BLD.amax(dim=1) if self.how == "max" else bank_BLD.mean(dim=1)
-        return pooled_BD.to(x_ND.dtype)[clips_N]
+        return pooled_BD[clips_N]
 
 
 def build_bank_reader(spec: FeatureBankSpec, *, num_features: int) -> BankReader | BankPool:
@@ -212,18 +213,35 @@ class FeatureBank:
         Source: MMAction2, LFB.sample_long_term_features.
         """
         rows_LD = np.zeros((spec.num_rows, self.features_MD.shape[1]), np.float32)
+        rows_R, stored_R = self.places(video_id, timestamp_us=timestamp_us, spec=spec, draw=draw)
+        rows_LD[rows_R] = self.features_MD[stored_R]
+        return rows_LD
+
+    def places(
+        self,
+        video_id: str,
+        *,
+        timestamp_us: int,
+        spec: FeatureBankSpec,
+        draw: np.random.Generator | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Which rows of `window` hold somebody, and where that person stands in the bank, int64 [R] each."""
         if video_id not in self.video_ids:
-            return rows_LD
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
         own = np.flatnonzero(self.videos_M == self.video_ids.index(video_id))
         seconds = (self.times_M[own] - timestamp_us + spec.window_s // 2 * SECOND_US) // SECOND_US
-        for second in np.unique(seconds[(seconds >= 0) & (seconds < spec.window_s)]):
+        is_near = (seconds >= 0) & (seconds < spec.window_s)
+        own, seconds = own[is_near], seconds[is_near]
+        rows, stored = [], []
+        for second in np.unique(seconds).tolist():
             found = own[seconds == second]
             if draw is not None and len(found) > spec.max_per_second:
                 found = draw.permutation(found)
             found = found[: spec.max_per_second]
-            start = int(second) * spec.max_per_second
-            rows_LD[start : start + len(found)] = self.features_MD[found]
-        return rows_LD
+            rows.append(second * spec.max_per_second + np.arange(len(found)))
+            stored.append(found)
+        none = np.zeros(0, np.int64)
+        return np.concatenate([none, *rows]), np.concatenate([none, *stored])
 
 
 def bank_of(

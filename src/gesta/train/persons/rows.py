@@ -71,7 +71,7 @@ class PersonBatch:
         weights_NK: float32.
         clip_labels_B: int64, place of the clip's own class, -1 = none.
         rejects: what could not be read.
-        bank_BLD: float32, each key-frame's window of a feature bank, where the model reads one.
+        bank_BLD: float16, each key-frame's window of a feature bank, where the model reads one.
     """
 
     numbers: tuple[int, ...]

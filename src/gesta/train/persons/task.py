@@ -263,7 +263,7 @@ def _inputs(recipe: AnyRecipe, num_clips: int, device: str) -> tuple[Tensor, ...
     if asked.head.bank is None:
         return shown
     width = bank_width(asked, asked.head.bank)
-    return (*shown, torch.zeros(num_clips, asked.head.bank.num_rows, width, device=device))
+    return (*shown, torch.zeros(num_clips, asked.head.bank.num_rows, width, device=device, dtype=torch.float16))
 
 
 def _compiled(model: nn.Module) -> Forward:
