@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Callable
 
 import pytest
 from tests.unit.predict.persons_stand_in import HEIGHT, SQUARES, WIDTH, TimedSource, picture_at, scorer_of, shot_at
@@ -40,31 +41,43 @@ def live_source(seconds=3.0, fps=10):
     return LiveSource([round(n * 1e6 / fps) for n in range(num)], round(seconds * 1e6), knows_end=False, is_live=True)
 
 
+@dataclasses.dataclass
+class Fed:
+    """A live source whose next frame comes once the one before was taken and nobody is searching.
+
+    Threads that the machine runs late change nothing then. `may_go_on` says what else must have happened.
+    """
+
+    source: LiveSource
+    most: int
+    may_go_on: Callable[[], bool] = lambda: True
+    taken: list[int] = dataclasses.field(default_factory=list)
+    nows: list[LiveNow] = dataclasses.field(default_factory=list)
+
+    def __post_init__(self):
+        self.source.gate = threading.Semaphore(1)
+        threading.Thread(target=self._feed, daemon=True).start()
+
+    def on_shot(self, shot, now: LiveNow):
+        self.nows[:] = [now]
+        self.taken.append(shot.time_us)
+
+    def _feed(self):
+        pause = threading.Event()
+        for number in range(1, self.most):
+            while len(self.taken) < number or self.nows[0].watch._awaited or not self.may_go_on():
+                pause.wait(0.001)
+            self.source.gate.release()
+
+
 def test_an_unhurried_live_source_says_what_a_patient_look_says():
-    source = live_source()
-    source.gate = threading.Semaphore(1)
-    taken, nows = [], []
-
-    def on_shot(shot, now: LiveNow):
-        taken.append(shot.time_us)
-        nows[:] = [now]
-
-    def feed():
-        # The next frame comes once the one before was taken and nobody is searching.
-        for number in range(1, len(source.times_us)):
-            while len(taken) < number or nows[0].watch._awaited:
-                done.wait(0.001)
-            source.gate.release()
-
-    done, stop = threading.Event(), threading.Event()
-    feeder = threading.Thread(target=feed, daemon=True)
-    feeder.start()
-    moments = list(live_moments(source, scorer=scorer_of(), eyes=EYES, stop=stop, on_shot=on_shot))
-    feeder.join(10)
+    source, stop = live_source(), threading.Event()
+    fed = Fed(source, most=len(source.times_us))
+    moments = list(live_moments(source, scorer=scorer_of(), eyes=EYES, stop=stop, on_shot=fed.on_shot))
     plain = live_source()
     looked = (("timed", each) for each in looked_at(plain, scorer=scorer_of(), eyes=EYES))
     wanted = {moment.time_us: moment for _, moment in scored(looked, scorer=scorer_of())}
-    assert taken == list(source.times_us)
+    assert fed.taken == list(source.times_us)
     assert all(moment.persons == wanted[moment.time_us].persons for moment in moments)
     assert all(len(moment.persons) == 2 and moment.latency_us is not None for moment in moments)
     assert sum(moment.num_dropped for moment in moments) == 0
@@ -75,24 +88,23 @@ def test_an_unhurried_live_source_says_what_a_patient_look_says():
 
 
 def test_a_slow_model_leaves_moments_out_rather_than_lagging():
-    scorer, source, taken, ticks = scorer_of(), live_source(seconds=12), [], threading.Event()
-    source.gate = threading.Semaphore(1)
-
-    def on_shot(shot, now):
-        taken.append(shot.time_us)
-        source.gate.release()
+    scorer, source, ticks = scorer_of(), live_source(seconds=12), threading.Event()
+    moments, num_scored = [], [0]
+    fed = Fed(source, most=len(source.times_us), may_go_on=lambda: len(moments) >= num_scored[0])
 
     def score(views):
         # While the model is at one moment, three seconds pass: five more moments are ready then.
-        until = min(len(source.times_us), len(taken) + 30)
-        while len(taken) < until:
+        until = min(len(source.times_us), len(fed.taken) + 30)
+        while len(fed.taken) < until:
             ticks.wait(0.001)
-        return scorer.score(views)
+        found = scorer.score(views)
+        num_scored[0] += 1
+        return found
 
-    slow = dataclasses.replace(scorer, score=score)
-    moments = list(
-        live_moments(source, scorer=slow, eyes=EYES, stop=threading.Event(), mailbox_frames=99, on_shot=on_shot)
-    )
+    slow, stop = dataclasses.replace(scorer, score=score), threading.Event()
+    watched = live_moments(source, scorer=slow, eyes=EYES, stop=stop, mailbox_frames=99, on_shot=fed.on_shot)
+    for moment in watched:
+        moments.append(moment)
     times = [moment.time_us for moment in moments]
     assert times == sorted(set(times))
     assert sum(moment.num_skipped for moment in moments) >= 4
@@ -114,14 +126,12 @@ def test_a_full_mailbox_leaves_out_the_oldest():
 
 def test_stopping_tells_what_was_seen():
     source, stop = live_source(seconds=60), threading.Event()
-    source.gate = threading.Semaphore(30)
-    seen = []
+    fed = Fed(source, most=31)
 
     def on_shot(shot, now):
-        seen.append(shot.time_us)
-        if len(seen) == 30:
+        fed.on_shot(shot, now)
+        if len(fed.taken) == 30:
             stop.set()
-            source.gate.release()
 
     moments = list(live_moments(source, scorer=scorer_of(), eyes=EYES, stop=stop, on_shot=on_shot, mailbox_frames=99))
     assert moments[0].persons
