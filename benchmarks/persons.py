@@ -1,11 +1,11 @@
 """What a head gains by looking beyond the box, and what a model loses on the other kind of video, on rendered people.
 
-A world of several people is rendered (`gesta world --kind people`): long films and short clips, splits that share no
-person and no place. Recipes that differ in one thing each learn from both parts, with two seeds, and are scored on the
-test key-frames with annotated and with detected boxes. Shaking a hand, giving and taking look inside the actor's box
-like reaching or holding something out to nobody: there heads that see the whole clip must be ahead of the plain one.
-One recipe then learns from films alone and from clips alone too and is scored on both: the shape of tables 4 and 5 of
-AVA-Kinetics.
+Two worlds of several people are rendered (`gesta world --kind people`), each of long films and short clips, splits that
+share no person and no place. In the first, people do mostly what two do together or one alone in the same posture:
+shaking a hand, giving and taking look inside the actor's box like reaching or holding something out to nobody. Recipes
+that differ in one thing each learn it, with two seeds, and are scored with annotated and with detected boxes: heads
+that see the whole clip must be ahead of the plain one on the deeds of two. The second world has all acts; there one
+recipe learns from films, from clips and from both, and is scored on each: the shape of tables 4 and 5 of AVA-Kinetics.
 
 What is finished in the folder (`--work`) is not done again, so a cut run goes on.
 
@@ -61,12 +61,18 @@ set before the first run."""
 INTERACTIONS = tuple(ACT_CLASSES[word].class_id for word in LOOK_ALIKES)
 
 
+DEEDS, STYLES = "deeds", "styles"
+"""The two worlds: of deeds that a partner decides, and of all acts in two styles."""
+
+WORDS = {DEEDS: ("stand", "walk", "reach", "hold", "shake", "give", "take"), STYLES: tuple(ACT_CLASSES)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is rendered and how long it is learnt."""
+    """What is rendered and how long it is learnt; films and clips by world."""
 
-    num_long: int
-    num_short: int
+    num_long: Mapping[str, int]
+    num_short: Mapping[str, int]
     long_s: tuple[float, float]
     short_s: tuple[float, float]
     size_px: int
@@ -75,10 +81,12 @@ class Plan:
 
 
 FULL = Plan(
-    num_long=24, num_short=480, long_s=(30.0, 40.0), short_s=(4.0, 4.5), size_px=72, epochs=None, seeds=(0, 1)
+    num_long={DEEDS: 12, STYLES: 24}, num_short={DEEDS: 1600, STYLES: 900}, long_s=(30.0, 40.0), short_s=(2.2, 2.4),
+    size_px=72, epochs=None, seeds=(0, 1),
 )  # fmt: skip
 SMALL = Plan(
-    num_long=3, num_short=20, long_s=(6.0, 8.0), short_s=(2.2, 2.4), size_px=64, epochs=1, seeds=(0,)
+    num_long={DEEDS: 3, STYLES: 3}, num_short={DEEDS: 20, STYLES: 20}, long_s=(6.0, 8.0), short_s=(2.2, 2.4),
+    size_px=64, epochs=1, seeds=(0,),
 )  # fmt: skip
 
 
@@ -86,16 +94,17 @@ SMALL = Plan(
 class Job:
     """One training and the scores of its model."""
 
+    world: str
     recipe: str
     trained_on: str
     seed: int
 
 
-def render(plan: Plan, folder: Path) -> dict[str, Any]:
+def render(world: str, plan: Plan, folder: Path) -> dict[str, Any]:
     """The world's counts; nothing is rendered that is there already."""
     summary = render_people(
-        folder / "world", seed=0, num_long=plan.num_long, num_short=plan.num_short, width_px=plan.size_px,
-        height_px=plan.size_px, long_s=plan.long_s, short_s=plan.short_s,
+        folder / world / "world", seed=0, num_long=plan.num_long[world], num_short=plan.num_short[world],
+        width_px=plan.size_px, height_px=plan.size_px, words=WORDS[world], long_s=plan.long_s, short_s=plan.short_s,
     )  # fmt: skip
     return {name: value for name, value in summary.numbers.items() if name.startswith("num_")}
 
@@ -106,14 +115,14 @@ def recipe_of(name: str, plan: Plan) -> PersonRecipe:
     return recipe if plan.epochs is None else dataclasses.replace(recipe, epochs=plan.epochs)
 
 
-def sets_of(plan: Plan, folder: Path) -> dict[str, PersonSet]:
-    """Training and test key-frames of both parts; those to learn from are decoded once."""
+def sets_of(world: str, plan: Plan, folder: Path) -> dict[str, PersonSet]:
+    """Training and test key-frames of both parts of a world, decoded once."""
     recipe = recipe_of(PLAIN, plan)
-    sources = read_parts_file(folder / "world" / "world.json")
+    sources = read_parts_file(folder / world / "world" / "world.json")
     train, test = (read_ava_persons(sources[split])[0] for split in ("train", "test"))
     found = {}
     for split, persons, augment in (("train", train, recipe.augment), ("test", test, None)):
-        cache = folder / "prepared" / split
+        cache = folder / world / "prepared" / split
         prepare_key_frames(persons, out=cache, frames=recipe.frames, augment=augment)
         found[split] = with_prepared(persons, cache, frames=recipe.frames, augment=augment)
     return found
@@ -122,55 +131,63 @@ def sets_of(plan: Plan, folder: Path) -> dict[str, PersonSet]:
 def run_job(job: Job, plan: Plan, folder: Path) -> list[Cell]:
     """The cells of one model: on films, on clips and on both, with annotated and detected boxes."""
     torch.set_num_threads(1)
-    sets = sets_of(plan, folder)
+    sets = sets_of(job.world, plan, folder)
     how = How(
-        recipe=recipe_of(job.recipe, plan), seeds=(job.seed,), out=folder / job.recipe, device="cpu", threads=1
+        recipe=recipe_of(job.recipe, plan), seeds=(job.seed,), out=folder / job.world / job.recipe, device="cpu",
+        threads=1,
     )  # fmt: skip
     models, _ = train_models(sets, sets=(job.trained_on,), models={}, how=how)
     folders = score_models(models, {"test": sets["test"]}, how=how)
-    sources = read_parts_file(folder / "world" / "world.json")
+    sources = read_parts_file(folder / job.world / "world" / "world.json")
     truths = {"test": truths_of(sources["test"], sets["test"])}
     return list(all_cells(folders, truths, class_ids=sets["test"].class_ids)[0])
 
 
 def jobs_of(plan: Plan) -> list[Job]:
-    """Every training: all recipes on both parts, one recipe on each part alone."""
-    variants = [Job(recipe=name, trained_on=JOINT, seed=seed) for name in RECIPES for seed in plan.seeds]
-    alone = [
-        Job(recipe=TRANSFERRED, trained_on=name, seed=seed) for name in SETS if name != JOINT for seed in plan.seeds
+    """Every training: all recipes on the deeds, one recipe on each part of the other world and on both."""
+    heads = [Job(world=DEEDS, recipe=name, trained_on=JOINT, seed=seed) for name in RECIPES for seed in plan.seeds]
+    transfer = [
+        Job(world=STYLES, recipe=TRANSFERRED, trained_on=name, seed=seed) for name in SETS for seed in plan.seeds
     ]
-    return variants + alone
+    return heads + transfer
 
 
 def measure(plan: Plan, *, folder: Path, num_processes: int) -> dict[str, Any]:
     """All tables of the result."""
-    world = render(plan, folder)
-    sets = sets_of(plan, folder)
-    jobs = jobs_of(plan)
+    worlds, counts, names = {}, {}, {}
+    for world in WORDS:
+        rendered, sets = render(world, plan, folder), sets_of(world, plan, folder)
+        worlds[world] = {
+            **rendered, "train_key_frames": len(sets["train"].examples), "test_key_frames": len(sets["test"].examples),
+            "train_persons": sets["train"].num_persons, "test_persons": sets["test"].num_persons,
+        }  # fmt: skip
+        counts[world] = {part: labels_of(take_parts(sets["train"], [part])) for part in ("ava", "kinetics")}
+        names[world] = dict(zip(sets["test"].class_ids, sets["test"].class_names, strict=True))
     cells: dict[Job, list[Cell]] = {}
     with ProcessPoolExecutor(num_processes, mp_context=get_context("spawn")) as pool:
-        started = {job: pool.submit(run_job, job, plan, folder) for job in jobs}
+        started = {job: pool.submit(run_job, job, plan, folder) for job in jobs_of(plan)}
         for job, result in started.items():
             cells[job] = result.result()
             print(job, {(one.evaluated_on, one.boxes): round(one.mean_ap, 3) for one in cells[job]}, flush=True)
-    variants = {job: found for job, found in cells.items() if job.trained_on == JOINT}
-    names = dict(zip(sets["test"].class_ids, sets["test"].class_names, strict=True))
-    counts = {
-        part: {class_id: int(sum(one.targets_NK[:, place].sum() for one in take_parts(sets["train"], [part]).examples))
-               for place, class_id in enumerate(sets["train"].class_ids)}
-        for part in ("ava", "kinetics")
-    }  # fmt: skip
-    table = transfer_rows([one for job, found in cells.items() if job.recipe == TRANSFERRED for one in found])
+    heads = {job: found for job, found in cells.items() if job.world == DEEDS}
+    table = transfer_rows([one for job, found in cells.items() if job.world == STYLES for one in found])
     return {
-        "world": {
-            **world, "train_key_frames": len(sets["train"].examples), "test_key_frames": len(sets["test"].examples),
-            "train_persons": sets["train"].num_persons, "test_persons": sets["test"].num_persons,
-        },
-        "heads": [head_row(job, found) for job, found in variants.items()],
-        "by_class": class_rows(variants, names=names, counts=counts, seed=plan.seeds[0]),
+        "worlds": worlds,
+        "heads": [head_row(job, found) for job, found in heads.items()],
+        "by_class": [
+            row for seed in plan.seeds for row in class_rows(heads, names=names[DEEDS], counts=counts[DEEDS], seed=seed)
+        ],
         "transfer": table,
-        "claims": claims(variants, table),
+        "claims": claims(heads, table),
     }  # fmt: skip
+
+
+def labels_of(persons: PersonSet) -> dict[int, int]:
+    """How many annotated persons do each class, by its id."""
+    return {
+        class_id: int(sum(one.targets_NK[:, place].sum() for one in persons.examples))
+        for place, class_id in enumerate(persons.class_ids)
+    }
 
 
 def cell_of(found: Sequence[Cell], *, evaluated_on: str, boxes: str) -> Cell:
@@ -204,7 +221,11 @@ def class_rows(
     """AP of each class with annotated boxes, one seed, beside how often films and clips show it in training."""
     rows = []
     for class_id, name in names.items():
-        row: dict[str, Any] = {"class": name, **{f"train_{part}": counts[part][class_id] for part in counts}}
+        row: dict[str, Any] = {
+            "class": name,
+            "seed": seed,
+            **{f"train_{part}": counts[part][class_id] for part in counts},
+        }
         for job, found in variants.items():
             value = cell_of(found, evaluated_on=JOINT, boxes=TRUTH).by_class[class_id]
             # A class that the test key-frames do not show has no AP.
