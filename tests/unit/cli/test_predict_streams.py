@@ -116,7 +116,6 @@ main(sys.argv[1:], standalone_mode=True)
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_ctrl_c_writes_what_was_seen(place):
     write_film(place / "long.mp4", seconds=60)
     command = [

@@ -285,4 +285,5 @@ def resized(picture_HWC: Uint8s, size: Size) -> Uint8s:
     if picture_HWC.shape[1::-1] == size:
         return picture_HWC
     shrinks = size[0] * size[1] < picture_HWC.shape[0] * picture_HWC.shape[1]
-    return cv2.resize(picture_HWC, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)  # type: ignore[return-value]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture_HWC, size, interpolation=how), dtype=np.uint8)

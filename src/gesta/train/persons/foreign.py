@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -70,8 +71,8 @@ def _caffe2(path: Path) -> WeightFile:
     if not arrays:
         raise BadInput("none of its blobs is an array of numbers", where=path, mend=mend)
 
-    def read(names: object) -> dict[str, Tensor]:
-        return {name: torch.from_numpy(np.array(arrays[name], dtype=np.float32)) for name in names}  # type: ignore[attr-defined]
+    def read(names: Iterable[str]) -> dict[str, Tensor]:
+        return {name: torch.from_numpy(np.array(arrays[name], dtype=np.float32)) for name in names}
 
     return WeightFile(path=path, shapes={name: value.shape for name, value in arrays.items()}, read=read)
 
