@@ -82,7 +82,7 @@ class Plan:
 
 FULL = Plan(
     num_long={DEEDS: 12, STYLES: 24}, num_short={DEEDS: 1600, STYLES: 900}, long_s=(30.0, 40.0), short_s=(2.2, 2.4),
-    size_px=72, epochs=None, seeds=(0, 1),
+    size_px=72, epochs=20, seeds=(0, 1),
 )  # fmt: skip
 SMALL = Plan(
     num_long={DEEDS: 3, STYLES: 3}, num_short={DEEDS: 20, STYLES: 20}, long_s=(6.0, 8.0), short_s=(2.2, 2.4),
