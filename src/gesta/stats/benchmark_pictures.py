@@ -97,8 +97,9 @@ def _class_bars(rows: pl.DataFrame, sets: Mapping[str, str], *, title: str) -> F
         above.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, decimals=0))
         above.set_ylabel("AP")
         above.set_xticks([])
-        below.set_yscale("log")
+        # The limits first: a logarithmic axis that looks for its own warns where nothing was trained on.
         below.set_ylim(2 * most, 0.7)
+        below.set_yscale("log")
         below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         below.set_ylabel("samples")
         below.spines["bottom"].set_visible(False)

@@ -53,6 +53,14 @@ def test_figures_hang_on_their_numbers_alone(tmp_path: Path):
     assert drawn("third", classes().with_columns(ap_ava=pl.col("ap_ava") + 0.3))[1] != first[1]
 
 
+def test_a_category_that_nothing_was_trained_on_is_drawn(tmp_path: Path):
+    # A warning is an error here: an axis without a positive number must not look for its limits.
+    untrained = pl.when(pl.col("category") == "movement").then(0).otherwise(pl.col("num_ava"))
+    frame = classes().with_columns(untrained.alias(f"num_{name}") for name in SETS)
+    paths = draw_class_bars(frame, tmp_path, sets=SETS, file_name="bars", title="x")
+    assert ">movement</text>" in paths[1].read_text()
+
+
 def test_nothing_to_draw_is_said(tmp_path: Path):
     with pytest.raises(BadInput, match="there is no class to draw"):
         draw_class_bars(classes().clear(), tmp_path, sets=SETS, file_name="x", title="x")
