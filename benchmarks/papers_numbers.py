@@ -24,6 +24,7 @@ import numpy as np
 import polars as pl
 
 from gesta.formats import read_excluded_timestamps, read_included_timestamps, read_kinetics_csv, read_label_map
+from gesta.formats.papers import paper_table, paper_tables
 from gesta.stats import (
     Asked,
     Beside,
@@ -33,8 +34,6 @@ from gesta.stats import (
     named_targets,
     npmi,
     npmi_tables,
-    paper_table,
-    paper_tables,
     rows_of_file,
     stats_of_targets,
     write_stats,
@@ -504,9 +503,9 @@ def page(result: Mapping[str, Any]) -> str:
         "# The papers' numbers, and ours\n",
         "Made by `python -m benchmarks.papers_numbers` from the real files at hand; every number of ours stands in",
         f"`benchmarks/results` (`papers_real-files_{result['date']}.json`). The papers' numbers are data of the",
-        'package: `gesta.stats.paper_table("ava_kinetics_table_1")`. At hand are four films of AVA val (v2.1), half of',
-        "the clips of AVA-Kinetics val, and the lists of Kinetics-400 (val, test), -600 (val) and -700 of 2019 (val,",
-        "test): no training set, so most tables can be compared in shape and not in size.\n",
+        'package: `gesta.formats.papers.paper_table("ava_kinetics_table_1")`. At hand are four films of AVA val',
+        "(v2.1), half of the clips of AVA-Kinetics val, and the lists of Kinetics-400 (val, test), -600 (val) and -700",
+        "of 2019 (val, test): no training set, so most tables can be compared in shape and not in size.\n",
     ]
     for title, name, words in _SECTIONS:
         if title:

@@ -60,3 +60,9 @@ def test_the_wheel_holds_the_page_and_its_licence(bare: Path) -> None:
     assert list((site / "gesta" / "label").rglob("*.html"))
     assert list((site / "gesta" / "report").rglob("*.html*")) or list((site / "gesta" / "report").rglob("*.j2"))
     assert list(site.glob("gesta-*.dist-info/licenses/LICENSE"))
+
+
+def test_the_wheel_holds_the_printed_tables(bare: Path, tmp_path: Path) -> None:
+    code = "from gesta.formats.papers import paper_table, paper_tables; print(sum(paper_table(t).frame.height > 0"
+    result = run(bare / "python", "-W", "error", "-c", f"{code} for t in paper_tables()))", cwd=tmp_path)
+    assert (result.stdout, result.stderr) == ("18\n", "")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from benchmarks import papers_numbers
 
-from gesta.stats import paper_table
+from gesta.formats.papers import paper_table
 
 PAGE = papers_numbers.DOCS / "papers-numbers.md"
 

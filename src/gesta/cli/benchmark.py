@@ -227,7 +227,7 @@ def _evaluated(
 
 def papers_numbers() -> Printed:
     """Tables 4 and 5 of the paper."""
-    from gesta.stats import paper_table
+    from gesta.formats.papers import paper_table
 
     tables = [
         paper_table(f"ava_kinetics_table_{number}").frame.with_columns(boxes=pl.lit(boxes))

@@ -233,7 +233,7 @@ def _made(stage: str, setting: Setting, sets: dict[str, ClipSet], more: dict[str
 
 def _add_printed(rows: Rows) -> None:
     """The paper's accuracies in the rows of the same split and number of clips."""
-    from gesta.stats import paper_table
+    from gesta.formats.papers import paper_table
 
     for row in rows:
         examples = "Kinetics-700-2020" if row["name"] == "all" else row["name"]
@@ -243,7 +243,7 @@ def _add_printed(rows: Rows) -> None:
 
 
 def _draw(rows: Rows, out: Path, *, paper: bool) -> None:
-    from gesta.stats import paper_table
+    from gesta.formats.papers import paper_table
     from gesta.stats.score_pictures import draw_accuracy_curves
 
     curves: dict[str, list[tuple[float, float, float, float]]] = {}

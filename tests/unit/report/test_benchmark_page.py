@@ -11,8 +11,8 @@ from tests.unit.evaluate.test_joint_tables import benchmark
 from tests.unit.stats.test_benchmark_pictures import gains
 
 from gesta.evaluate.joint_files import printed_of
+from gesta.formats.papers import paper_table
 from gesta.report.benchmark import write_benchmark_page
-from gesta.stats import paper_table
 from gesta.stats.benchmark_pictures import draw_gain
 
 

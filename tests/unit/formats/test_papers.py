@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from gesta.formats.papers import paper_table, paper_tables
 from gesta.schema import UnknownName
-from gesta.stats import paper_table, paper_tables
 
 
 def test_every_table_has_rows_a_source_and_no_stray_text() -> None:
