@@ -183,7 +183,13 @@ def _of_kinetics(frames: Sequence[pl.DataFrame], classes: pl.DataFrame, *, where
     )
     kept = rows.filter(pl.col("reason").is_null())
     candidates = kept.filter(pl.col("class_id").is_not_null()).select(
-        "clip_id", "class_id", pl.lit(SOURCE).alias("source"), pl.lit("").alias("query"), pl.lit(1.0).alias("score")
+        "clip_id",
+        "class_id",
+        pl.lit(SOURCE).alias("source"),
+        pl.lit("").alias("query"),
+        pl.lit(1.0).alias("score"),
+        pl.lit(None, dtype=pl.String).alias("language"),
+        pl.lit(None, dtype=pl.Int64).alias("position_us"),
     )
     clips = kept.select("clip_id", "video_id", "start_us", "end_us").unique("clip_id", keep="first")
     return _OfKinetics(clips=clips, candidates=candidates, rejects=_rejects(rows))

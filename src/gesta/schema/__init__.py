@@ -22,6 +22,7 @@ from gesta.schema.errors import (
     UnknownName,
     WrongSchema,
 )
+from gesta.schema.frame_scores import FrameScore
 from gesta.schema.nouns import (
     ANSWERS,
     DONE,
@@ -92,6 +93,7 @@ __all__ = [
     "Detection",
     "Duplicate",
     "FrameFeature",
+    "FrameScore",
     "GestaError",
     "Gold",
     "Item",

@@ -175,9 +175,16 @@ class Candidate:
 
     clip_id: str = column("clip that may show the action")
     class_id: int = column("the action, as in `label_map`")
-    source: str = column("what made the guess: title, window, import")
+    source: str = column("what made the guess: title, query, window, import")
     query: str = column("the text that matched, empty when none did")
     score: float = column("response of whatever ranked it; 1 when nothing ranks")
+    language: str | None = column(
+        "of the query that matched, as `queries` names it; null where no query did", default=None
+    )
+    position_us: int | None = column(
+        "instant of the classifier's response that the clip lies around, player's clock; null where none ranked",
+        default=None,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,13 +29,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class TableKind:
-    """One kind of table: its rows' noun, its key (unique, and the order rows are stored in), its writer."""
+    """One kind of table: its rows' noun, its key (unique, and the order rows are stored in), its writer.
+
+    `added` are columns that came after the first tables were written; they are null in files that lack them.
+    """
 
     name: str
     row: type
     key: tuple[str, ...]
     verb: str
     version: int = 1
+    added: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -66,7 +70,8 @@ _KINDS = (
     TableKind("availability", schema.Availability, ("file", "video_id"), "import"),
     TableKind("label_map", schema.LabelClass, ("class_id",), "import"),
     TableKind("clips", schema.Clip, ("clip_id",), "mine"),
-    TableKind("candidates", schema.Candidate, ("clip_id", "class_id"), "mine"),
+    TableKind("candidates", schema.Candidate, ("clip_id", "class_id"), "mine", added=("language", "position_us")),
+    TableKind("frame_scores", schema.FrameScore, ("video_id", "timestamp_us", "class_id"), "mine"),
     TableKind("boxes", schema.Proposal, ("clip_id", "timestamp_us", "x1", "y1", "x2", "y2"), "detect"),
     TableKind("tracks", schema.TrackBox, ("clip_id", "person_id", "timestamp_us"), "detect"),
     TableKind("key_frames", schema.ClipKeyFrame, ("clip_id", "timestamp_us"), "detect"),

@@ -156,7 +156,8 @@ def read_table(path: Path, table: str, *, may_lack: Sequence[str] = ()) -> pl.Da
     """The table at `path` (a file, or a work folder that holds it), checked.
 
     Args:
-        may_lack: columns that a file made by hand may leave out; they are null then.
+        may_lack: columns that a file made by hand may leave out; they are null then, as are those that the kind gained
+            after the file was written.
     Raises:
         MissingTable: there is no such file.
         BadInput: the file cannot be parsed, or its ending is none of .parquet, .csv, .jsonl.
@@ -185,8 +186,9 @@ def read_table(path: Path, table: str, *, may_lack: Sequence[str] = ()) -> pl.Da
         raise BadInput(
             f"cannot be read as a table ({first_line})", where=file, mend="Delete it and run its verb again"
         ) from error
-    absent = [pl.lit(None, dtype=dtypes[name]).alias(name) for name in may_lack if name not in frame.columns]
-    return check_frame(table, frame.with_columns(absent), where=file)
+    absent = [name for name in (*may_lack, *kind.added) if name not in frame.columns]
+    nulls = [pl.lit(None, dtype=dtypes[name]).alias(name) for name in absent]
+    return check_frame(table, frame.with_columns(nulls), where=file)
 
 
 def _check_version(kind: TableKind, file: Path) -> None:

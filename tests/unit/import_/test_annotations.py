@@ -75,9 +75,9 @@ def test_a_kinetics_file_becomes_clips_and_candidates(files: Path, tmp_path: Pat
         ("_b_0005500000_0015500000", "_b", 5_500_000, 15_500_000),
     ]
     assert read_table(work, "candidates").rows() == [
-        ("-a_0000000000_0010000000", 1, "import", "", 1.0),
-        ("-a_0000000000_0010000000", 2, "import", "", 1.0),
-        ("_b_0005500000_0015500000", 1, "import", "", 1.0),
+        ("-a_0000000000_0010000000", 1, "import", "", 1.0, None, None),
+        ("-a_0000000000_0010000000", 2, "import", "", 1.0, None, None),
+        ("_b_0005500000_0015500000", 1, "import", "", 1.0, None, None),
     ]
     assert not table_path(work, "key_frames").exists()
 

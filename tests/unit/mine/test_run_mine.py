@@ -62,11 +62,11 @@ def test_titles_and_windows_become_candidates(work: Path) -> None:
         ("d_0000000000_0004000000", "d", 0, 4_000_000),
     ]
     assert read_table(work, "candidates").rows() == [
-        ("-a_0002540000_0012540000", 1, "title", "bow", 1.0),
-        ("-a_0002540000_0012540000", 2, "title", "wave your hands", 1.0),
-        ("-a_0017540000_0027540000", 1, "title", "bow", 1.0),
-        ("-a_0017540000_0027540000", 2, "title", "wave your hands", 1.0),
-        ("d_0000000000_0004000000", 1, "title", "bow", 1.0),
+        ("-a_0002540000_0012540000", 1, "title", "bow", 1.0, None, None),
+        ("-a_0002540000_0012540000", 2, "title", "wave your hands", 1.0, None, None),
+        ("-a_0017540000_0027540000", 1, "title", "bow", 1.0, None, None),
+        ("-a_0017540000_0027540000", 2, "title", "wave your hands", 1.0, None, None),
+        ("d_0000000000_0004000000", 1, "title", "bow", 1.0, None, None),
     ]
     assert read_table(work, "label_map")["name"].to_list() == ["bowing", "waving hand", "kicking"]
     rejects = read_rejects(work).select("stage", "reason", "video_id", "path", "detail").rows()

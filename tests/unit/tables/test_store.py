@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from gesta.schema import BadInput, Clip, MissingTable, Reject, UnknownName, WrongSchema
+from gesta.schema import BadInput, Candidate, Clip, MissingTable, Reject, UnknownName, WrongSchema
 from gesta.tables import (
     Provenance,
     empty_frame,
@@ -86,6 +86,17 @@ def test_a_missing_column_names_it(tmp_path: Path) -> None:
     frame_of("clips", CLIPS).drop("end_us").write_parquet(tmp_path / "clips.parquet")
     with pytest.raises(WrongSchema, match=r"column 'end_us' of table 'clips' is missing: expected Int64, found no"):
         read_table(tmp_path, "clips")
+
+
+def test_columns_that_a_kind_gained_are_null_in_older_files(tmp_path: Path, made: Provenance) -> None:
+    rows = [Candidate(clip_id="a", class_id=1, source="title", query="bow", score=1.0, language="en", position_us=7)]
+    path = write_table(table_path(tmp_path, "candidates"), "candidates", frame_of("candidates", rows), made_by=made)
+    older = read_table(tmp_path, "candidates").drop("language", "position_us")
+    older.write_parquet(path)
+    assert read_table(tmp_path, "candidates").rows() == [("a", 1, "title", "bow", 1.0, None, None)]
+    older.drop("query").write_parquet(path)
+    with pytest.raises(WrongSchema, match="column 'query' of table 'candidates' is missing"):
+        read_table(tmp_path, "candidates")
 
 
 def test_an_unknown_column_names_it(tmp_path: Path) -> None:
