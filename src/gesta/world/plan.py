@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from gesta.schema import BadInput
+from gesta.schema import BadInput, UnknownName
 from gesta.world.figures import Body, random_body
 from gesta.world.poses import HAND_REACH, MOTIONS, Manner
 from gesta.world.scenes import SCENES
@@ -20,10 +20,42 @@ ACTIONS = tuple(MOTIONS)
 RATES = (Fraction(25, 2), Fraction(15), Fraction(25), Fraction(30000, 1001))
 SIZES = ((256, 192),) * 6 + ((256, 144), (320, 180), (192, 256), (240, 240), (288, 216))
 DUPLICATE_DAMAGE = ("re-encoded", "cropped", "resized", "flipped", "compilation")
+"""What is done to the copies of a world, unless others are asked for. Source: Kinetics-400 paper, section 3.4."""
+COPY_DAMAGE = (*DUPLICATE_DAMAGE, "letterboxed", "logo", "speed", "excerpt", "recoloured", "reworked")
+"""All that can be done to a copy; reworked: cropped, mirrored, with a logo and re-encoded, all at once."""
+COMPILED = ("compilation", "excerpt")
+"""Copies that show other footage as well: after the whole source, or around an excerpt of it."""
 CORRUPT_DAMAGE = ("truncated", "zero bytes", "wrong extension", "no frames", "audio only")
 AWKWARD_DAMAGE = ("variable frame rate", "rotated")
 DUPLICATE_SHARE, DISTRACTOR_SHARE, EMPTY_SHARE, CORRUPT_SHARE = 0.11, 0.085, 0.035, 0.02
 NAMELESS_SHARE, MIXED_SHARE = 0.04, 0.07
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copies:
+    """Which copies a world holds: kinds in turn, and their share of all files.
+
+    Raises:
+        BadInput: there is no kind, or a share above 0.6, which leaves too few originals.
+        UnknownName: a kind is none of `COPY_DAMAGE`.
+    """
+
+    kinds: tuple[str, ...] = DUPLICATE_DAMAGE
+    share: float = DUPLICATE_SHARE
+
+    def __post_init__(self) -> None:
+        for kind in self.kinds:
+            if kind not in COPY_DAMAGE:
+                raise UnknownName(what="kind of copy", name=kind, choices=COPY_DAMAGE)
+        if not self.kinds or not 0 <= self.share <= 0.6:
+            raise BadInput(
+                f"{len(self.kinds)} kinds of copy, {self.share} of all files",
+                mend="Want one kind or more, and 0 to 0.6",
+            )
+
+
+LINE_COPIES = Copies()
+"""The copies that a world holds unless others are asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,33 +128,38 @@ def _spread(total: int, share: float, *, least: int) -> int:
     return max(least, round(total * share))
 
 
-def _kinds(num_videos: int, rng: random.Random) -> list[tuple[str, str | None]]:
+def _kinds(num_videos: int, copies: Copies, rng: random.Random) -> list[tuple[str, str | None]]:
     """The kind and damage of every file, shuffled."""
     few = num_videos < 60
     num_corrupt = min(len(CORRUPT_DAMAGE), num_videos // 4) if few else _spread(num_videos, CORRUPT_SHARE, least=5)
     # From 60 videos on every kind of damage is there at least once.
-    num_duplicate = _spread(num_videos, DUPLICATE_SHARE, least=1 if few else len(DUPLICATE_DAMAGE))
+    num_duplicate = _spread(num_videos, copies.share, least=1 if few else len(copies.kinds))
     kinds: list[tuple[str, str | None]] = [("corrupt", CORRUPT_DAMAGE[k % 5]) for k in range(num_corrupt)]
-    kinds += [("duplicate", DUPLICATE_DAMAGE[k % 5]) for k in range(num_duplicate)]
+    kinds += [("duplicate", copies.kinds[k % len(copies.kinds)]) for k in range(num_duplicate)]
     kinds += [("distractor", None)] * _spread(num_videos, DISTRACTOR_SHARE, least=1)
     kinds += [("empty", None)] * _spread(num_videos, EMPTY_SHARE, least=1)
     num_awkward = 2 if few else max(2, round(num_videos * 0.02))
     kinds += [("original", AWKWARD_DAMAGE[k % 2]) for k in range(num_awkward)]
+    if len(kinds) >= num_videos:
+        raise BadInput(
+            f"{num_duplicate} copies among {num_videos} videos leave no original",
+            mend="Want more videos or fewer copies",
+        )
     kinds += [("original", None)] * (num_videos - len(kinds))
     rng.shuffle(kinds)
     return kinds
 
 
-def plan_world(*, seed: int, num_videos: int) -> list[VideoPlan]:
+def plan_world(*, seed: int, num_videos: int, copies: Copies = LINE_COPIES) -> list[VideoPlan]:
     """The files of the world that `seed` names, in the order of their numbers.
 
     Raises:
-        BadInput: fewer than 8 videos, too few for one of each kind.
+        BadInput: fewer than 8 videos, too few for one of each kind; or so many copies that there is no original.
     """
     if num_videos < 8:
         raise BadInput(f"a world of {num_videos} videos", mend="Want at least 8, so that each kind of file fits")
     rng = random.Random(f"world:{seed}:{num_videos}")
-    kinds = _kinds(num_videos, rng)
+    kinds = _kinds(num_videos, copies, rng)
     plans: list[VideoPlan] = []
     deck: list[str] = []
     for number, (kind, damage) in enumerate(kinds):
@@ -156,10 +193,10 @@ def _copied(plan: VideoPlan, plans: Sequence[VideoPlan], rng: random.Random) -> 
     """A duplicate with its source (and a compilation with its other parts) chosen."""
     clean = [other for other in plans if other.kind == "original" and other.damage is None]
     single = [other for other in clean if len(other.actions) == 1]
-    source = rng.choice(single if plan.damage == "compilation" else clean)
+    source = rng.choice((single or clean) if plan.damage in COMPILED else clean)
     parts: tuple[int, ...] = (source.number,)
     title = title_of(source.actions, place=source.scene, rng=rng)
-    if plan.damage == "compilation":
+    if plan.damage in COMPILED:
         title = compilation_title(source.actions[0], rng=rng)
         others = [other for other in single if other.number != source.number]
         same = [other for other in others if other.actions == source.actions]

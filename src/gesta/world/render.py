@@ -237,26 +237,45 @@ def _num_people(footage: Footage) -> int:
 
 def joined(parts: Sequence[Footage], *, later_s: float) -> Footage:
     """A compilation: the first part whole, `later_s` of each other one, at the first one's size and rate."""
-    first = parts[0]
-    height, width = first.frames[0].shape[:2]
-    frames, seen, done = list(first.frames), list(first.seen), list(first.done)
-    next_person = _num_people(first)
-    for part in parts[1:]:
-        begin = len(frames)
-        start_s = float(begin / first.fps)
-        num_frames = int(Fraction(later_s).limit_denominator(100) * first.fps)
+    first, *others = parts
+    height_px, width_px = first.frames[0].shape[:2]
+    stretches = [Stretch(first, 0.0, first.duration_s), *(Stretch(part, 0.0, later_s) for part in others)]
+    return compiled(stretches, fps=first.fps, width_px=width_px, height_px=height_px)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Seconds of footage, from `start_s` on."""
+
+    footage: Footage
+    start_s: float
+    length_s: float
+
+
+def compiled(stretches: Sequence[Stretch], *, fps: Fraction, width_px: int, height_px: int) -> Footage:
+    """The stretches one after another at one size and rate, each person of each a person of their own."""
+    frames: list[Image] = []
+    seen: list[Seen] = []
+    done: list[Done] = []
+    next_person = 0
+    for stretch in stretches:
+        part, begin = stretch.footage, len(frames)
+        num_frames = int(Fraction(stretch.length_s).limit_denominator(100) * fps)
+        if stretch.length_s >= part.duration_s and fps == part.fps:
+            num_frames = len(part.frames)
+        begin_s, length_s = float(begin / fps), float(num_frames / fps)
         # The frame shown at each instant of the new rate.
-        picks = [min(len(part.frames) - 1, int(k / first.fps * part.fps)) for k in range(num_frames)]
+        start = Fraction(stretch.start_s).limit_denominator(1000)
+        picks = [min(len(part.frames) - 1, int((start + k / fps) * part.fps)) for k in range(num_frames)]
         shown: dict[int, list[Seen]] = {}
         for one in part.seen:
             shown.setdefault(one.frame, []).append(one)
         for k, pick in enumerate(picks):
-            frames.append(_scaled(part.frames[pick], width, height))
+            frames.append(_scaled(part.frames[pick], width_px, height_px))
             seen += [Seen(one.person_id + next_person, begin + k, one.box) for one in shown.get(pick, ())]
-        end_s = float(num_frames / first.fps)
         for act in part.done:
-            if act.start_s < end_s:
-                till = start_s + min(act.end_s, end_s)
-                done.append(Done(act.person_id + next_person, act.action, start_s + act.start_s, till))
+            since, till = max(0.0, act.start_s - stretch.start_s), min(act.end_s - stretch.start_s, length_s)
+            if since < till:
+                done.append(Done(act.person_id + next_person, act.action, begin_s + since, begin_s + till))
         next_person += _num_people(part)
-    return Footage(frames=frames, fps=first.fps, seen=seen, done=done)
+    return Footage(frames=frames, fps=fps, seen=seen, done=done)

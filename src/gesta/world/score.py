@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -10,6 +12,9 @@ import polars as pl
 
 from gesta.tables import Json, read_table
 from gesta.world.truth import answers_of_items
+
+NO_COPY = "none"
+"""What stands for the kind of a pair of videos neither of which is a copy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +95,8 @@ def footage_of(truth_videos: pl.DataFrame) -> dict[str, frozenset[str]]:
     """The original videos whose footage each video shows: itself, its source, or all parts of a compilation."""
     shows = {}
     for row in truth_videos.iter_rows(named=True):
-        damage = row["damage"] or ""
-        parts = damage.removeprefix("compilation of ").split(" ") if damage.startswith("compilation of ") else []
+        _, is_of, names = (row["damage"] or "").partition(" of ")
+        parts = names.split(" ") if is_of else []
         shows[row["video_id"]] = frozenset(parts or [row["source_video_id"] or row["video_id"]])
     return shows
 
@@ -110,23 +115,100 @@ def score_duplicates(truth: Path, *, duplicates: pl.DataFrame, clips: pl.DataFra
         MissingTable: `truth` holds no rendered world.
     """
     videos = read_table(truth, "truth_videos")
-    shows = footage_of(videos)
-    video_of = dict(clips.select("clip_id", "video_id").iter_rows())
-    clusters: dict[int, set[str]] = {}
-    for clip_a, clip_b, cluster in duplicates.select("clip_id_a", "clip_id_b", "cluster").iter_rows():
-        clusters.setdefault(cluster, set()).update(video_of[clip] for clip in (clip_a, clip_b))
+    shows, sources = footage_of(videos), _sources(videos)
     found, wrong = set(), set()
-    sources = dict(
-        videos.filter(pl.col("source_video_id").is_not_null()).select("video_id", "source_video_id").iter_rows()
-    )
-    for members in clusters.values():
-        for one, other in combinations(sorted(members), 2):
-            if not shows.get(one, {one}) & shows.get(other, {other}):
-                wrong.add((one, other))
-            for copy, mate in ((one, other), (other, one)):
-                if copy in sources and (mate == sources[copy] or sources.get(mate) == sources[copy]):
-                    found.add(copy)
+    for one, other in _mates(duplicates, clips):
+        if not shows.get(one, {one}) & shows.get(other, {other}):
+            wrong.add((one, other))
+        found |= _copies_met(one, other, sources)
     return DuplicateScore(
         num_found=len(found), num_planted=len(sources), num_false_merges=len(wrong),
         missed=tuple(sorted(set(sources) - found)), false_merges=tuple(sorted(wrong)),
     )  # fmt: skip
+
+
+def _sources(truth_videos: pl.DataFrame) -> dict[str, str]:
+    """The source of each copy."""
+    copies = truth_videos.filter(pl.col("source_video_id").is_not_null())
+    return dict(copies.select("video_id", "source_video_id").iter_rows())
+
+
+def _mates(duplicates: pl.DataFrame, clips: pl.DataFrame) -> set[tuple[str, str]]:
+    """Pairs of videos with clips in one cluster, each sorted."""
+    video_of = dict(clips.select("clip_id", "video_id").iter_rows())
+    clusters: dict[int, set[str]] = {}
+    for clip_a, clip_b, cluster in duplicates.select("clip_id_a", "clip_id_b", "cluster").iter_rows():
+        clusters.setdefault(cluster, set()).update(video_of[clip] for clip in (clip_a, clip_b))
+    return {pair for members in clusters.values() for pair in combinations(sorted(members), 2)}
+
+
+def _copies_met(one: str, other: str, sources: Mapping[str, str]) -> set[str]:
+    """Those of the two that are found when both stand in one cluster."""
+    return {
+        copy
+        for copy, mate in ((one, other), (other, one))
+        if copy in sources and (mate == sources[copy] or sources.get(mate) == sources[copy])
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyKindScore:
+    """How well one kind of copy was found; kind `none`: pairs of videos neither of which is a copy."""
+
+    kind: str
+    num_planted: int
+    num_found: int
+    num_right_pairs: int
+    num_wrong_pairs: int
+
+    @property
+    def recall(self) -> float | None:
+        """Copies of the kind that were found, as a share; None where none was planted."""
+        return self.num_found / self.num_planted if self.num_planted else None
+
+    @property
+    def precision(self) -> float | None:
+        """Pairs in one cluster with a copy of the kind that share footage, as a share; None where there is no pair."""
+        num_pairs = self.num_right_pairs + self.num_wrong_pairs
+        return self.num_right_pairs / num_pairs if num_pairs else None
+
+    def as_json(self) -> dict[str, Json]:
+        """The counts and both shares as plain JSON values."""
+        return {
+            "kind": self.kind, "num_planted": self.num_planted, "num_found": self.num_found,
+            "num_right_pairs": self.num_right_pairs, "num_wrong_pairs": self.num_wrong_pairs,
+            "precision": self.precision, "recall": self.recall,
+        }  # fmt: skip
+
+
+def score_copies(truth: Path, *, duplicates: pl.DataFrame, clips: pl.DataFrame) -> list[CopyKindScore]:
+    """How well each kind of planted copy was found, kinds in order of name, `none` last.
+
+    A copy is found as in `score_duplicates`. A pair of videos with clips in one cluster counts for the kind of each
+    of the two that is a copy; a pair of two kinds for both.
+
+    Args:
+        truth: folder of the rendered world.
+        duplicates: of kind `duplicates`; its clusters are read.
+        clips: what was compared; a copy without a clip there still counts as planted.
+    Raises:
+        MissingTable: `truth` holds no rendered world.
+    """
+    videos = read_table(truth, "truth_videos")
+    shows, sources = footage_of(videos), _sources(videos)
+    damages = videos.filter(pl.col("source_video_id").is_not_null()).select("video_id", "damage").iter_rows()
+    kind_of = {video_id: damage.partition(" of ")[0] for video_id, damage in damages}
+    planted, found = Counter(kind_of.values()), set[str]()
+    right, wrong = Counter[str](), Counter[str]()
+    for one, other in _mates(duplicates, clips):
+        found |= _copies_met(one, other, sources)
+        counted = right if shows.get(one, {one}) & shows.get(other, {other}) else wrong
+        counted.update({kind_of[video] for video in (one, other) if video in kind_of} or {NO_COPY})
+    met = Counter(kind_of[video_id] for video_id in found)
+    return [
+        CopyKindScore(
+            kind=kind, num_planted=planted[kind], num_found=met[kind], num_right_pairs=right[kind],
+            num_wrong_pairs=wrong[kind],
+        )
+        for kind in (*sorted(planted), NO_COPY)
+    ]  # fmt: skip

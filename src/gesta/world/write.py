@@ -17,6 +17,7 @@ import polars as pl
 from gesta.schema import US_PER_S, Refused, TruthAction, TruthBox, TruthVideo
 from gesta.shards import map_shards
 from gesta.tables import (
+    Json,
     Provenance,
     StageSummary,
     empty_frame,
@@ -29,9 +30,10 @@ from gesta.tables import (
     write_text,
 )
 from gesta.video.encode import write_video
+from gesta.world.copies import copied, crf_of_copy
 from gesta.world.damage import write_corrupt
-from gesta.world.plan import ACTIONS, VideoPlan, plan_take, plan_world
-from gesta.world.render import Footage, cropped, film, flipped, joined, resized
+from gesta.world.plan import ACTIONS, COMPILED, LINE_COPIES, Copies, VideoPlan, plan_take, plan_world
+from gesta.world.render import Footage, film
 
 TRUTH = ("truth_videos", "truth_actions", "truth_boxes")
 _ROWS_PER_SHARD = 4
@@ -42,6 +44,7 @@ def render_world(
     *,
     seed: int,
     num_videos: int,
+    copies: Copies = LINE_COPIES,
     workers: int | None = None,
     on_rows: Callable[[int], None] | None = None,
 ) -> StageSummary:
@@ -51,16 +54,17 @@ def render_world(
     truth_videos, truth_actions, truth_boxes. The same seed and number give the same bytes, whatever the workers.
 
     Args:
+        copies: which copies are planted.
         on_rows: called with the number of videos of each shard that is done.
     Raises:
-        BadInput: fewer than 8 videos.
+        BadInput: fewer than 8 videos, or so many copies that there is no original.
         Refused: the folder holds videos of another world.
     """
-    plans = plan_world(seed=seed, num_videos=num_videos)
-    provenance = made_by(
-        "world", arguments={"seed": seed, "num_videos": num_videos}, inputs={}, tools=["av", "numpy",
-        "opencv-python-headless"],
-    )  # fmt: skip
+    plans = plan_world(seed=seed, num_videos=num_videos, copies=copies)
+    arguments: dict[str, Json] = {"seed": seed, "num_videos": num_videos}
+    if copies != LINE_COPIES:
+        arguments |= {"copies": list(copies.kinds), "copy_share": copies.share}
+    provenance = made_by("world", arguments=arguments, inputs={}, tools=["av", "numpy", "opencv-python-headless"])
     was_current = _is_done(folder, plans, provenance)
     if not was_current:
         _refuse_strangers(folder, plans)
@@ -68,7 +72,7 @@ def render_world(
         write_text(folder / "actions.txt", "".join(f"{name}\n" for name in ACTIONS))
         numbers = _videos_frame(plans)
         tables = map_shards(
-            functools.partial(_render_shard, folder=folder, seed=seed, num_videos=num_videos),
+            functools.partial(_render_shard, folder=folder, seed=seed, num_videos=num_videos, copies=copies),
             numbers,
             outputs=["truth_actions", "truth_boxes"],
             folder=folder / "shards" / "world",
@@ -83,9 +87,9 @@ def render_world(
     return _summary(plans, was_current=was_current)
 
 
-def plan_summary(*, seed: int, num_videos: int) -> StageSummary:
+def plan_summary(*, seed: int, num_videos: int, copies: Copies = LINE_COPIES) -> StageSummary:
     """The counts that `render_world` would end with; writes nothing."""
-    return _summary(plan_world(seed=seed, num_videos=num_videos), was_current=False)
+    return _summary(plan_world(seed=seed, num_videos=num_videos, copies=copies), was_current=False)
 
 
 def _summary(plans: Sequence[VideoPlan], *, was_current: bool) -> StageSummary:
@@ -124,7 +128,7 @@ def _videos_frame(plans: Sequence[VideoPlan]) -> pl.DataFrame:
     for plan in plans:
         names = [plans[number].video_id for number in plan.parts]
         is_copy = plan.kind == "duplicate"
-        damage = f"compilation of {' '.join(names)}" if plan.damage == "compilation" else plan.damage
+        damage = f"{plan.damage} of {' '.join(names)}" if plan.damage in COMPILED else plan.damage
         rows.append(
             TruthVideo(
                 video_id=plan.video_id, path=f"videos/{plan.file_name}", kind=plan.kind, title=plan.title,
@@ -134,12 +138,14 @@ def _videos_frame(plans: Sequence[VideoPlan]) -> pl.DataFrame:
     return frame_of("truth_videos", rows)
 
 
-def _render_shard(rows: pl.DataFrame, *, folder: Path, seed: int, num_videos: int) -> dict[str, pl.DataFrame]:
+def _render_shard(
+    rows: pl.DataFrame, *, folder: Path, seed: int, num_videos: int, copies: Copies
+) -> dict[str, pl.DataFrame]:
     threads = cv2.getNumThreads()
     # The pool is parallel already; OpenCV's own threads would only contend.
     cv2.setNumThreads(1)
     try:
-        plans = plan_world(seed=seed, num_videos=num_videos)
+        plans = plan_world(seed=seed, num_videos=num_videos, copies=copies)
         by_id = {plan.video_id: plan for plan in plans}
         tables = [_render_video(by_id[name], plans, folder=folder, seed=seed) for name in rows["video_id"]]
     finally:
@@ -158,12 +164,14 @@ def _render_video(plan: VideoPlan, plans: Sequence[VideoPlan], *, folder: Path, 
         write_corrupt(path, damage=str(plan.damage), seed=rng.getrandbits(32))
         return {"truth_actions": empty_frame("truth_actions"), "truth_boxes": empty_frame("truth_boxes")}
     if plan.kind == "duplicate":
-        footage = _copied([film(plan_take(seed=seed, plan=plans[number])) for number in plan.parts], plan, rng)
+        footage = copied(
+            [film(plan_take(seed=seed, plan=plans[number])) for number in plan.parts], str(plan.damage), rng
+        )
     else:
         take = plan_take(seed=seed, plan=plan)
         uneven = plan.damage == "variable frame rate"
         footage = film(take, times_us=_uneven_times(take.duration_s, rng) if uneven else None)
-    crf = rng.randint(36, 40) if plan.damage == "re-encoded" else rng.randint(21, 26)
+    crf = crf_of_copy(plan.damage, rng)
     is_turned = plan.damage == "rotated"
     frames = (np.rot90(frame, 1) for frame in footage.frames) if is_turned else footage.frames
     write_video(path, frames, fps=footage.fps, crf=crf, times_us=footage.times_us, rotation_deg=90 if is_turned else 0)
@@ -176,29 +184,6 @@ def _uneven_times(duration_s: float, rng: random.Random) -> list[int]:
     while times_us[-1] < (duration_s - 0.11) * US_PER_S:
         times_us.append(times_us[-1] + 1000 * rng.choice((20, 33, 40, 40, 67, 110)))
     return times_us
-
-
-def _even(number: float) -> int:
-    return max(2, 2 * round(number / 2))
-
-
-def _copied(parts: Sequence[Footage], plan: VideoPlan, rng: random.Random) -> Footage:
-    """What a second uploader made of the footage."""
-    source = parts[0]
-    height, width = source.frames[0].shape[:2]
-    if plan.damage == "flipped":
-        return flipped(source)
-    if plan.damage == "resized":
-        scale = rng.choice((0.6, 0.75, 1.25))
-        return resized(source, width_px=_even(width * scale), height_px=_even(height * scale))
-    if plan.damage == "cropped":
-        part = rng.uniform(0.80, 0.92)
-        wide, high = _even(width * part), _even(height * part)
-        x, y = rng.randint(0, width - wide), rng.randint(0, height - high)
-        return cropped(source, x=x, y=y, width_px=wide, height_px=high)
-    if plan.damage == "compilation":
-        return joined(parts, later_s=rng.uniform(1.2, 2.2))
-    return source
 
 
 def _truth(video_id: str, footage: Footage) -> dict[str, pl.DataFrame]:

@@ -8,7 +8,7 @@ import pytest
 
 from gesta.schema import Clip, ClipLabel, Duplicate, Gold, Item, LabelClass, TruthAction, TruthBox, TruthVideo
 from gesta.tables import empty_frame, frame_of, made_by, table_path, write_table
-from gesta.world import footage_of, score_clip_labels, score_duplicates
+from gesta.world import footage_of, score_clip_labels, score_copies, score_duplicates
 
 LABELS = frame_of("label_map", [LabelClass(class_id=1, name="clapping")])
 VIDEOS = [
@@ -94,3 +94,23 @@ def test_only_the_other_part_is_not_the_duplicate(truth: Path):
 def test_no_pairs_find_nothing(truth: Path):
     score = score_duplicates(truth, duplicates=empty_frame("duplicates"), clips=CLIPS)
     assert (score.num_found, score.num_planted, score.num_false_merges) == (0, 3, 0)
+
+
+def test_each_kind_of_copy_is_scored(truth: Path):
+    pairs = [pair("a", "a1", 0), pair("bc", "b", 1), pair("a2", "c", 2), pair("b", "c", 3)]
+    scores = score_copies(truth, duplicates=frame_of("duplicates", pairs), clips=CLIPS)
+    said = {score.kind: (score.num_planted, score.num_found, score.precision, score.recall) for score in scores}
+    assert said == {
+        "compilation": (1, 1, 1.0, 1.0), "cropped": (1, 0, 0.0, 0.0), "flipped": (1, 1, 1.0, 1.0),
+        "none": (0, 0, 0.0, None),
+    }  # fmt: skip
+    assert scores[-1].as_json()["num_wrong_pairs"] == 1
+    nothing = score_copies(truth, duplicates=empty_frame("duplicates"), clips=CLIPS)
+    assert {score.precision for score in nothing} == {None}
+
+
+def test_a_pair_of_two_kinds_counts_for_both(truth: Path):
+    scores = score_copies(truth, duplicates=frame_of("duplicates", [pair("a1", "a2", 0)]), clips=CLIPS)
+    assert [(score.kind, score.num_right_pairs) for score in scores if score.num_right_pairs] == [
+        ("cropped", 1), ("flipped", 1),
+    ]  # fmt: skip
