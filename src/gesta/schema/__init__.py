@@ -63,6 +63,7 @@ from gesta.schema.nouns import (
     suggestion_item_id_of,
 )
 from gesta.schema.protocols import BOX_PROTOCOL, CLIP_PROTOCOL, PROTOCOLS, Protocol, TrustRule, fewest_votes_left
+from gesta.schema.query_nouns import QUERY_FORMS, QUERY_SOURCES, Query
 from gesta.schema.questions import ANSWERS_OF, MIN_IOU, is_right
 from gesta.schema.times import US_PER_S, format_seconds, parse_seconds
 
@@ -75,6 +76,8 @@ __all__ = [
     "EDITS",
     "MIN_IOU",
     "PROTOCOLS",
+    "QUERY_FORMS",
+    "QUERY_SOURCES",
     "US_PER_S",
     "VERDICTS",
     "Availability",
@@ -106,6 +109,7 @@ __all__ = [
     "Proposal",
     "ProposedLabel",
     "Protocol",
+    "Query",
     "Refused",
     "Reject",
     "SplitRow",
