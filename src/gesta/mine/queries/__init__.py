@@ -2,6 +2,7 @@
 
 from gesta.mine.queries.forms import gerund_of, gerund_phrase, infinitive_phrase, is_infinitive, lemma_of
 from gesta.mine.queries.make import LANGUAGES, Translate, queries_of
+from gesta.mine.queries.run import classes_without, run_queries
 from gesta.mine.queries.table import (
     Phrase,
     QueryTable,
@@ -20,6 +21,7 @@ __all__ = [
     "Phrase",
     "QueryTable",
     "Translate",
+    "classes_without",
     "gerund_of",
     "gerund_phrase",
     "infinitive_phrase",
@@ -31,6 +33,7 @@ __all__ = [
     "queries_of",
     "query_words",
     "read_query_table",
+    "run_queries",
     "shipped_table",
     "table_of",
 ]
