@@ -84,9 +84,8 @@ def test_a_folder_of_transformers_gives_image_features(tmp_path: Path) -> None:
     net = transformers.CLIPModel(config).eval()
     net.save_pretrained(tmp_path / "clip")
     mean, std = (0.48, 0.46, 0.41), (0.27, 0.26, 0.28)
-    (tmp_path / "clip" / "preprocessor_config.json").write_text(
-        f'{{"image_mean": {list(mean)}, "image_std": {list(std)}}}'
-    )
+    own = json.dumps({"image_mean": mean, "image_std": std})
+    (tmp_path / "clip" / "preprocessor_config.json").write_text(own)
     vectors = trunk_named(f"transformers:{tmp_path / 'clip'}").vectors_of(FRAMES)
     with torch.inference_mode():
         wanted = net.get_image_features(pixel_values=normal(mean, std))
