@@ -23,6 +23,7 @@ from gesta.schema.errors import (
     WrongSchema,
 )
 from gesta.schema.frame_scores import FrameScore
+from gesta.schema.match_nouns import MATCH_FIELDS, Match, QueryMatch
 from gesta.schema.nouns import (
     ANSWERS,
     DONE,
@@ -74,6 +75,7 @@ __all__ = [
     "CLIP_PROTOCOL",
     "DONE",
     "EDITS",
+    "MATCH_FIELDS",
     "MIN_IOU",
     "PROTOCOLS",
     "QUERY_FORMS",
@@ -104,12 +106,14 @@ __all__ = [
     "KeyFrame",
     "KeyFrameBox",
     "LabelClass",
+    "Match",
     "MissingExtra",
     "MissingTable",
     "Proposal",
     "ProposedLabel",
     "Protocol",
     "Query",
+    "QueryMatch",
     "Refused",
     "Reject",
     "SplitRow",

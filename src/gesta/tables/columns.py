@@ -70,6 +70,8 @@ _KINDS = (
     TableKind("availability", schema.Availability, ("file", "video_id"), "import"),
     TableKind("label_map", schema.LabelClass, ("class_id",), "import"),
     TableKind("queries", schema.Query, ("class_id", "language", "query"), "queries"),
+    TableKind("matches", schema.Match, ("video_id", "class_id"), "catalogue search"),
+    TableKind("query_matches", schema.QueryMatch, ("class_id", "language", "query"), "catalogue search"),
     TableKind("clips", schema.Clip, ("clip_id",), "mine"),
     TableKind("candidates", schema.Candidate, ("clip_id", "class_id"), "mine", added=("language", "position_us")),
     TableKind("frame_scores", schema.FrameScore, ("video_id", "timestamp_us", "class_id"), "mine"),
