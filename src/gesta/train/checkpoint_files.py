@@ -12,13 +12,15 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gesta.schema import BadInput
 from gesta.tables import whole_file
+
+Model = TypeVar("Model", bound=nn.Module)
 
 _NOT_READABLE = (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, KeyError, ValueError, OSError)
 
@@ -81,3 +83,24 @@ def read_stored(path: Path, *, kind: Kind) -> Stored:
             f"this is no checkpoint of {kind.what}: format {found!r}, want {kind.format!r}", where=path, mend=kind.mend
         )
     return Stored(about=json.loads(value["about"]), weights=value["weights"], progress=value["progress"])
+
+
+def filled(model: Model, weights: Mapping[str, Tensor], *, what: str, where: Path | str, device: str) -> Model:
+    """The model with those weights (of any shape [...]), in evaluation mode, on `device`.
+
+    Args:
+        model: as its recipe builds it.
+        weights: by the names of the model's own parameters and buffers.
+        what: what the model is called in the message.
+        where: the checkpoint's file.
+        device: as torch names it.
+    Raises:
+        BadInput: the weights are not those of the model.
+    """
+    try:
+        model.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        raise BadInput(
+            f"the weights are not those of {what}", where=where, mend="Train again with this version of gesta"
+        ) from error
+    return model.to(device).eval()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import gesta
 from gesta.models import build_model
 from gesta.schema import BadInput
-from gesta.train.checkpoint_files import Kind, Stored, read_stored, write_stored
+from gesta.train.checkpoint_files import Kind, Stored, filled, read_stored, write_stored
 from gesta.train.recipes import Recipe, recipe_of
 
 FORMAT = "gesta-roi-1"
@@ -95,15 +95,7 @@ def model_of(checkpoint: Checkpoint, *, where: Path | str = "", device: str = "c
         BadInput: the weights are not those of the model.
     """
     model = build_model(checkpoint.recipe.model, num_classes=len(checkpoint.class_ids))
-    try:
-        model.load_state_dict(dict(checkpoint.weights))
-    except RuntimeError as error:
-        raise BadInput(
-            f"the weights are not those of {checkpoint.recipe.model!r}",
-            where=where,
-            mend="Train again with this version of gesta",
-        ) from error
-    return model.to(device).eval()
+    return filled(model, checkpoint.weights, what=repr(checkpoint.recipe.model), where=where, device=device)
 
 
 def check_classes(checkpoint: Checkpoint, class_ids: Sequence[int], *, where: Path | str) -> None:

@@ -13,8 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from gesta.models import build_clip_model
-from gesta.schema import BadInput
-from gesta.train.checkpoint_files import Kind, Stored, is_stored, read_stored, write_stored
+from gesta.train.checkpoint_files import Kind, Stored, filled, is_stored, read_stored, write_stored
 from gesta.train.clips.recipe import ClipRecipe, clip_recipe_of
 
 FORMAT = "gesta-clip-1"
@@ -96,12 +95,4 @@ def clip_model_of(checkpoint: ClipCheckpoint, *, where: Path | str = "", device:
         num_frames=recipe.frames.num_frames,
         crop_px=recipe.frames.crop_px,
     )
-    try:
-        model.load_state_dict(dict(checkpoint.weights))
-    except RuntimeError as error:
-        raise BadInput(
-            f"the weights are not those of {checkpoint.recipe.model!r}",
-            where=where,
-            mend="Train again with this version of gesta",
-        ) from error
-    return model.to(device).eval()
+    return filled(model, checkpoint.weights, what=repr(checkpoint.recipe.model), where=where, device=device)

@@ -15,7 +15,7 @@ from torch import Tensor
 from gesta.models.person_model import PersonModel, build_person_model
 from gesta.schema import BadInput
 from gesta.tables import Json
-from gesta.train.checkpoint_files import Kind, Stored, is_stored, read_stored, write_stored
+from gesta.train.checkpoint_files import Kind, Stored, filled, is_stored, read_stored, write_stored
 from gesta.train.persons.recipe import PersonRecipe, person_recipe_of
 
 PERSON_KIND = Kind(
@@ -120,12 +120,4 @@ def person_model_of(checkpoint: PersonCheckpoint, *, where: Path | str = "", dev
         num_classes=len(checkpoint.class_ids),
         num_clip_classes=len(checkpoint.clip_class_names),
     )
-    try:
-        model.load_state_dict(dict(checkpoint.weights))
-    except RuntimeError as error:
-        raise BadInput(
-            f"the weights are not those of recipe {checkpoint.recipe.name!r}",
-            where=where,
-            mend="Train again with this version of gesta",
-        ) from error
-    return model.to(device).eval()
+    return filled(model, checkpoint.weights, what=f"recipe {checkpoint.recipe.name!r}", where=where, device=device)
