@@ -24,6 +24,7 @@ from gesta.schema.errors import (
 )
 from gesta.schema.frame_scores import FrameScore
 from gesta.schema.match_nouns import MATCH_FIELDS, Match, QueryMatch
+from gesta.schema.noise_nouns import ClassConfusion, ClassGroup, FoldScore, GroupTest, LabelIssue
 from gesta.schema.nouns import (
     ANSWERS,
     DONE,
@@ -88,7 +89,9 @@ __all__ = [
     "BadVideo",
     "BoxLabel",
     "Candidate",
+    "ClassConfusion",
     "ClassEdit",
+    "ClassGroup",
     "ClassScore",
     "Clip",
     "ClipKeyFrame",
@@ -97,16 +100,19 @@ __all__ = [
     "ClipScore",
     "Detection",
     "Duplicate",
+    "FoldScore",
     "FrameFeature",
     "FrameScore",
     "GestaError",
     "Gold",
+    "GroupTest",
     "Item",
     "Kept",
     "KeyFrame",
     "KeyFrameBox",
     "LabelClass",
     "Match",
+    "LabelIssue",
     "MissingExtra",
     "MissingTable",
     "Proposal",
