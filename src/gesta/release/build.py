@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import polars as pl
 from gesta.formats.croissant import write_croissant
 from gesta.release.card import card_text, dataset_card
 from gesta.release.exports import write_exports
+from gesta.release.growth import read_earlier
 from gesta.release.manifest import (
     CROISSANT,
     content_hash,
@@ -25,7 +28,7 @@ from gesta.release.manifest import (
     verify_release,
     write_manifest,
 )
-from gesta.release.plan import TABLES, Plan, plan_release, tables_at_hand
+from gesta.release.plan import Plan, Splitting, plan_release, tables_at_hand
 from gesta.release.responsible import responsible_texts
 from gesta.release.splits import SPLITS, check_fractions
 from gesta.schema import BadInput, Refused
@@ -61,6 +64,7 @@ def run_release(
     licence: str = "unknown",
     citation: str = "",
     published: str = "",
+    splitting: Splitting | None = None,
 ) -> StageSummary:
     """What was released: the kept clips with their tables, splits and exports, as one immutable folder.
 
@@ -76,27 +80,34 @@ def run_release(
         licence: for the card: a Hugging Face licence identifier such as cc-by-4.0, or any other words.
         citation: BibTeX for the card; empty = an entry made from name and version.
         published: day of publication for `croissant.json`, as 2024-05-17; empty = none is said.
+        splitting: how to split, in place of `fractions` and `seed`: also by counts per class, and as the next version
+            of an earlier release.
     Raises:
         MissingTable: `videos`, `clips`, `kept` or `label_map` is not there.
-        BadInput: the version is no name, the fractions or the day are none, or a kept class is not in the label map.
-        Refused: the folder is there and holds something else, or there is nothing to release.
+        BadInput: the version is no name, the fractions or the day are none, a kept class is not in the label map, or
+            the earlier version is no release.
+        Refused: the folder is there and holds something else, there is nothing to release, or classes are short and
+            that was to be refused.
     """
     _check_version(version)
-    shares = check_fractions(fractions)
+    how = splitting if splitting is not None else Splitting(fractions=check_fractions(fractions), seed=seed)
+    how = replace(how, fractions=check_fractions(how.fractions))
     target = _target(work, version=version, out=out)
     provenance = made_by(
         "release",
         arguments={
-            "version": version, "fractions": list(shares), "seed": seed, "name": name, "licence": licence,
+            "version": version, "seed": how.seed, "name": name, "licence": licence,
             "citation": citation, "published": _checked_day(published),
-            "videos_from": Path(os.path.relpath(work, target)).as_posix(),
+            "videos_from": Path(os.path.relpath(work, target)).as_posix(), **_splitting_arguments(how),
         },
         inputs=hashes_of(work, [*tables_at_hand(work), *(["votes"] if table_path(work, "votes").is_file() else [])]),
     )  # fmt: skip
     if read_manifest_or_none(target) is not None and _fingerprint(target) == provenance.fingerprint:
         verify_release(target)
         return _summary(work, target, was_current=True)
-    plan = plan_release(work, fractions=shares, seed=seed)
+    plan = plan_release(work, splitting=how)
+    if plan.diff is not None:
+        plan = replace(plan, diff=replace(plan.diff, after=version))
     building = target.with_name(f".{target.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     try:
@@ -106,6 +117,19 @@ def run_release(
         shutil.rmtree(building, ignore_errors=True)
     write_rejects(work, "release", plan.rejects, made_by=provenance)
     return _summary(work, target, was_current=was_there)
+
+
+def _splitting_arguments(how: Splitting) -> dict[str, Json]:
+    """What says how a release was split; what does not apply is not there, so that first versions stay as they were."""
+    found: dict[str, Json] = {"fractions": list(how.fractions)}
+    if how.per_class is not None:
+        found = {"per_class": how.per_class.text, "short": how.short}
+    if how.after is not None:
+        earlier = read_earlier(how.after)
+        found["after"] = {"version": earlier.version, "content_sha256": earlier.content_sha256}
+        if how.carry:
+            found |= {"carry": True, "gone": sorted(how.gone)}
+    return found
 
 
 def _check_version(version: str) -> None:
@@ -155,8 +179,8 @@ def _write_all(building: Path, plan: Plan, *, work: Path, target: Path, provenan
     building.mkdir(parents=True)
     tables = dict(plan.tables)
     tables["videos"] = _rebased(tables["videos"], work=work, target=target)
-    for table in TABLES:
-        write_table(table_path(building, table), table, tables[table], made_by=provenance)
+    for table, frame in tables.items():
+        write_table(table_path(building, table), table, frame, made_by=provenance)
     write_exports(building, tables)
     arguments = dict(provenance.arguments)
     stages, workers = stages_of(work), _optional(work, "workers")
@@ -222,9 +246,20 @@ def _manifest(
         "classes": plan.counts.to_dicts(),
         "classes_missing_in_train": list(plan.missing_in_train),
         "classes_missing_in_test": list(plan.missing_in_test),
+        **_growth(plan),
         "made_by": provenance.as_json(),
         "fingerprint": provenance.fingerprint,
     }
+
+
+def _growth(plan: Plan) -> dict[str, Json]:
+    """What a manifest says of short classes and of the version before; nothing where there is neither."""
+    found: dict[str, Json] = {}
+    if plan.short_classes:
+        found["short_classes"] = [dataclasses.asdict(row) for row in plan.short_classes]
+    if plan.diff is not None:
+        found["diff"] = plan.diff.as_json()
+    return found
 
 
 def _summary(work: Path, target: Path, *, was_current: bool) -> StageSummary:
@@ -243,5 +278,7 @@ def _summary(work: Path, target: Path, *, was_current: bool) -> StageSummary:
             "content_sha256": manifest["content_sha256"],
             "classes_missing_in_train": manifest["classes_missing_in_train"],
             "classes_missing_in_test": manifest["classes_missing_in_test"],
+            **({"short_classes": manifest["short_classes"]} if "short_classes" in manifest else {}),
+            **({"diff": manifest["diff"]} if "diff" in manifest else {}),
         },
     )

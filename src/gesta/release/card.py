@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from gesta.formats.croissant import DatasetCard
+from gesta.release.diff import Diff
 from gesta.release.plan import Plan
 from gesta.release.splits import SPLITS
 from gesta.schema import PROTOCOLS
@@ -49,7 +50,7 @@ def card_text(
     """The card: YAML head, then what it is, how it was collected, counts, workers, limits, licence, citation.
 
     Args:
-        arguments: of the release: name, version, licence, citation, seed, fractions, videos_from.
+        arguments: of the release: name, version, licence, citation, seed, fractions or per_class, videos_from.
         plan: what the release holds.
         stages: table, stage and arguments of each input table.
         workers: table `workers`, None where there were none.
@@ -60,6 +61,7 @@ def card_text(
         f"# {arguments['name']} {arguments['version']}\n",
         _what(arguments, plan),
         _counts(plan),
+        *([_changes(plan.diff)] if plan.diff is not None else []),
         _collection(stages, rejects),
         _protocol(plan),
         _workers(workers),
@@ -93,6 +95,7 @@ def _hub_split(split: str) -> str:
 
 def _what(arguments: Mapping[str, Any], plan: Plan) -> str:
     tables = plan.tables
+    sizes, all_else = _sizes_of_splits(arguments), "and all footage found to be the same"
     hours = sum(end - start for start, end in tables["clips"].select("start_us", "end_us").iter_rows()) / 3.6e9
     return f"""## What it is
 
@@ -115,10 +118,40 @@ boxed persons at {len(tables["key_frames"]):,} key-frames.
 | `manifest.json` | every file with its hash, counts, versions, inputs and arguments |
 
 Boxes are fractions of the displayed frame: x1 y1 x2 y2, x right, y down. The videos themselves are not in the
-release. Splits were made with seed {arguments["seed"]} and fractions
-{" / ".join(str(part) for part in arguments["fractions"])}; a video, and all footage found to be the same, is in one
+release. Splits were made with seed {arguments["seed"]} and {sizes}; a video, {all_else}, is in one
 split only. `gesta release --verify .` checks every file against the manifest.
 """
+
+
+def _sizes_of_splits(arguments: Mapping[str, Any]) -> str:
+    if "per_class" in arguments:
+        return f"clips a class as\n{arguments['per_class']} says"
+    return f"fractions\n{' / '.join(str(part) for part in arguments['fractions'])}"
+
+
+def _changes(diff: Diff) -> str:
+    """What changed since the earlier version: the line, and a row a split."""
+    lines = [f"## Changes since {diff.before}\n", f"{diff.line}.\n"]
+    lines += ["| split | before | added | removed | after | still there |", "|---|---:|---:|---:|---:|---:|"]
+    shares = dict(diff.retained.select("split", "share").iter_rows())
+    for row in diff.splits.iter_rows(named=True):
+        share = shares.get(row["split"])
+        there = "" if share is None else f"{100 * share:.1f} %"
+        numbers = " | ".join(f"{row[f'num_{what}']:,}" for what in ("before", "added", "removed", "after"))
+        lines.append(f"| {row['split']} | {numbers} | {there} |")
+    lines.append(
+        "\nA clip that an earlier version held keeps its split. Videos in `past_splits.parquet` are of earlier "
+        "versions only; if they come back, they come back to their split.\n"
+    )
+    if diff.renamed:
+        pairs = ", ".join(f"{_cell(old)} is now {_cell(new)}" for old, new in diff.renamed)
+        lines.append(f"Renamed: {pairs}.\n")
+    if diff.num_seen:
+        lines.append(
+            f"{diff.num_seen:,} videos of val or test show footage that an earlier version had in train: models "
+            "trained on that version have seen it.\n"
+        )
+    return "\n".join(lines)
 
 
 def _counts(plan: Plan) -> str:
@@ -197,6 +230,9 @@ def limits_of(plan: Plan) -> list[str]:
     small = totals.filter(pl.col("num_videos") < 3)["name"].to_list()
     if small:
         lines.append(f"Classes with fewer than 3 videos, too few to be in every split: {', '.join(small)}.")
+    if plan.short_classes:
+        short = ", ".join(row.text for row in plan.short_classes)
+        lines.append(f"Classes with fewer clips than the rule of the splits wants: {short}.")
     if not len(plan.tables["box_labels"]):
         lines.append("There are no box labels.")
     return [

@@ -6,11 +6,15 @@ import hashlib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from gesta.schema import BadInput
 
 SPLITS = ("train", "val", "test")
 """The parts of a release, in the order of `fractions`."""
+
+NO_PINS: Mapping[str, str] = MappingProxyType({})
+"""No group has a split yet: a first version."""
 
 MIN_GROUPS = 3
 """A class with at least as many groups is put into train and into test. Source: ours; with two, one video would be
@@ -91,15 +95,24 @@ def quotas(num_groups: Sequence[int], fractions: Sequence[float]) -> list[list[i
 
 
 def assign_splits(
-    classes_of_group: Mapping[str, frozenset[int]], *, fractions: Sequence[float], seed: int
+    classes_of_group: Mapping[str, frozenset[int]],
+    *,
+    fractions: Sequence[float],
+    seed: int,
+    pinned: Mapping[str, str] = NO_PINS,
 ) -> dict[str, str]:
     """The split of each group, by group in alphabetical order: train, val or test.
 
     Classes with the fewest unassigned groups are served first, each group going to the split that still lacks the
     class most; then groups are moved for classes of at least `MIN_GROUPS` groups that are absent from train or test
     and can get there without another class's loss. The order among equals is that of a keyed hash of the group's
-    name, so the splits depend neither on the order of rows nor on anything but names, classes and seed.
+    name, so the splits depend neither on the order of rows nor on anything but names, classes, pins and seed.
 
+    Args:
+        classes_of_group: the classes that each group's clips show.
+        fractions: shares of train, val and test.
+        seed: of the order among equals.
+        pinned: splits of groups that have one already; they keep it and count towards what their classes want.
     Raises:
         BadInput: see `check_fractions`.
     Source: Sechidis et al., On the Stratification of Multi-Label Data (2011), algorithm 1 (iterative
@@ -109,7 +122,7 @@ def assign_splits(
     {'a': 'train', 'b': 'test', 'c': 'train'}
     """
     shares = check_fractions(fractions)
-    order = sorted(classes_of_group, key=lambda group: _place(group, seed=seed))
+    order = sorted(classes_of_group, key=lambda group: place_of(group, seed=seed))
     num_groups = Counter(class_id for classes in classes_of_group.values() for class_id in classes)
     ids = sorted(num_groups)
     lacks = dict(zip(ids, quotas([num_groups[class_id] for class_id in ids], shares), strict=True))
@@ -118,8 +131,14 @@ def assign_splits(
     for group in order:
         for class_id in classes_of_group[group]:
             groups_with[class_id].append(group)
-    split_of: dict[str, int] = {}
+    split_of = {group: SPLITS.index(split) for group, split in pinned.items() if group in classes_of_group}
     left = dict(num_groups)
+    for group, split in split_of.items():
+        room[split] -= 1
+        for class_id in classes_of_group[group]:
+            lacks[class_id][split] -= 1
+            left[class_id] -= 1
+    left = {class_id: count for class_id, count in left.items() if count > 0}
     while left:
         rarest = min(left, key=lambda class_id: (left[class_id], class_id))
         for group in groups_with[rarest]:
@@ -134,12 +153,18 @@ def assign_splits(
         left = {class_id: count for class_id, count in left.items() if count > 0}
     for group in order:
         split_of.setdefault(group, 0)
-    _repair(split_of, groups_with, classes_of_group, shares)
+    free = {c: [group for group in groups if group not in pinned] for c, groups in groups_with.items()}
+    _repair(split_of, free, classes_of_group, shares)
     return {group: SPLITS[split_of[group]] for group in sorted(split_of)}
 
 
-def _place(group: str, *, seed: int) -> str:
-    return hashlib.sha256(f"{seed}:{group}".encode()).hexdigest()
+def place_of(name: str, *, seed: int) -> str:
+    """Where a name stands in the order of chance: a keyed hash, so that it stands there whatever else there is.
+
+    >>> sorted("abc", key=lambda name: place_of(name, seed=0))
+    ['a', 'c', 'b']
+    """
+    return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
 
 
 def _repair(
@@ -148,7 +173,10 @@ def _repair(
     classes_of_group: Mapping[str, frozenset[int]],
     shares: Sequence[float],
 ) -> None:
-    """Move groups into train and test for the classes that lack one of them, while that helps more than it harms."""
+    """Move groups into train and test for the classes that lack one of them, while that helps more than it harms.
+
+    Only the groups of `groups_with` are moved.
+    """
     needed = [split for split in (0, 2) if shares[split] > 0]
     holds: Counter[tuple[int, int]] = Counter()
     total: Counter[int] = Counter()
@@ -168,7 +196,7 @@ def _repair(
 
     for class_id in sorted(total):
         for target in needed:
-            if total[class_id] < MIN_GROUPS or holds[class_id, target]:
+            if total[class_id] < MIN_GROUPS or holds[class_id, target] or not groups_with[class_id]:
                 continue
             # Of equals, `max` gives the first: the groups of a class stand in the order of their keyed hashes.
             best = max(groups_with[class_id], key=lambda group: lacking(group, target))

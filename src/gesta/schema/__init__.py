@@ -67,6 +67,7 @@ from gesta.schema.nouns import (
 from gesta.schema.protocols import BOX_PROTOCOL, CLIP_PROTOCOL, PROTOCOLS, Protocol, TrustRule, fewest_votes_left
 from gesta.schema.query_nouns import QUERY_FORMS, QUERY_SOURCES, Query
 from gesta.schema.questions import ANSWERS_OF, MIN_IOU, is_right
+from gesta.schema.release_nouns import PastSplit
 from gesta.schema.times import US_PER_S, format_seconds, parse_seconds
 
 __all__ = [
@@ -115,6 +116,7 @@ __all__ = [
     "LabelIssue",
     "MissingExtra",
     "MissingTable",
+    "PastSplit",
     "Proposal",
     "ProposedLabel",
     "Protocol",

@@ -102,6 +102,7 @@ _KINDS = (
     TableKind("class_groups", schema.ClassGroup, ("clip_id", "class_id"), "noise groups"),
     TableKind("group_tests", schema.GroupTest, ("class_id",), "noise groups"),
     TableKind("splits", schema.SplitRow, ("clip_id",), "release"),
+    TableKind("past_splits", schema.PastSplit, ("video_id",), "release"),
     TableKind("detections", schema.Detection, (), "evaluate"),
     TableKind("class_scores", schema.ClassScore, ("class_id",), "evaluate"),
     TableKind("rejects", schema.Reject, (), "every stage"),

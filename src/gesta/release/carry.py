@@ -1,0 +1,64 @@
+"""An earlier release's rows beside a work folder's: what a new round of collecting lacks stays in the next version."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from gesta.schema import BadInput
+from gesta.tables import read_table, table_kind, table_path
+
+CARRIED = ("videos", "clips", "kept", "key_frames", "tracks", "box_labels", "label_map")
+"""Tables of a release that are carried over; splits are made anew around those that there were."""
+
+
+def carried_over(
+    tables: Mapping[str, pl.DataFrame], release: Path, *, work: Path, gone: frozenset[str]
+) -> dict[str, pl.DataFrame]:
+    """The work folder's tables with the release's rows of those videos that the work folder does not have.
+
+    A video that the work folder has is the work folder's: what it says of its clips and labels counts. Paths of videos
+    are made to lead from the work folder.
+
+    Args:
+        tables: of the work folder.
+        release: the earlier version.
+        work: the work folder.
+        gone: videos that are not carried over.
+    Raises:
+        BadInput: a class has another id or another name there.
+        MissingTable: the release lacks one of its tables.
+    """
+    theirs = {table: read_table(release, table) for table in CARRIED if table_path(release, table).is_file()}
+    label_map = _one_label_map(tables["label_map"], theirs["label_map"], where=release)
+    ours = set(tables["videos"]["video_id"])
+    away = [video for video in theirs["videos"]["video_id"] if video in ours or video in gone]
+    paths = [Path(os.path.relpath(release / path, work)).as_posix() for path in theirs["videos"]["path"]]
+    theirs["videos"] = theirs["videos"].with_columns(pl.Series("path", paths, dtype=pl.String))
+    found = dict(tables)
+    for table in CARRIED:
+        if table == "label_map" or table not in theirs:
+            continue
+        stays = theirs[table].filter(~pl.col("video_id").is_in(away))
+        joined = pl.concat([tables[table], stays.select(tables[table].columns)])
+        found[table] = joined.sort(list(table_kind(table).key))
+    return {**found, "label_map": label_map}
+
+
+def _one_label_map(ours: pl.DataFrame, theirs: pl.DataFrame, *, where: Path) -> pl.DataFrame:
+    """Our classes and those that only they have."""
+    name_of = dict(ours.select("class_id", "name").iter_rows())
+    id_of = {name: class_id for class_id, name in name_of.items()}
+    for class_id, name in theirs.select("class_id", "name").iter_rows():
+        other_id, other_name = id_of.get(name, class_id), name_of.get(class_id, name)
+        if other_id != class_id or other_name != name:
+            here = f"{name!r} is {other_id}" if other_id != class_id else f"{class_id} is {other_name!r}"
+            raise BadInput(
+                f"class {class_id} is {name!r} there, and in the work folder {here}",
+                where=where,
+                mend="Mine with the release's label map: gesta mine WORK --actions RELEASE/label_map.pbtxt",
+            )
+    return pl.concat([ours, theirs.join(ours, on="class_id", how="anti").select(ours.columns)]).sort("class_id")
