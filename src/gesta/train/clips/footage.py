@@ -67,7 +67,8 @@ class ClipSource:
 def open_footage(example: ClipExample, *, frames: ClipFrames, source: ClipSource | None = None) -> Footage:
     """The example's clip, opened.
 
-    A folder is one of numbered images, a path below a `.u8` or `.tar` file a clip of that shard; all else is a video.
+    A folder is one of numbered images, an image a clip of one frame, a path below a `.u8` or `.tar` file a clip of that
+    shard; all else is a video.
 
     Raises:
         BadVideo: the file is missing or cannot be opened, or the clip lies outside it (reason "outside").
@@ -80,7 +81,7 @@ def open_footage(example: ClipExample, *, frames: ClipFrames, source: ClipSource
 
 
 def _open_pictures(example: ClipExample, *, frames: ClipFrames, source: ClipSource) -> Footage:
-    if example.path.is_dir():
+    if example.path.is_dir() or is_image(example.path):
         return _open_images(example, frames=frames, fps=source.image_fps)
     unpacked: Unpacked | None = None
     if tar_of(example.path) is not None:
@@ -178,7 +179,7 @@ def cut(pictures_HWC: Uint8s, *, window: Window) -> Uint8s:
 
 
 def _open_images(example: ClipExample, *, frames: ClipFrames, fps: float) -> ImageFootage:
-    paths = image_paths(example.path)
+    paths = (example.path,) if is_image(example.path) else image_paths(example.path)
     first = read_image(paths[0])
     rate = Fraction(fps).limit_denominator(1001)
     start_us, end_us = stretch_of(example, low_us=0, high_us=round(len(paths) * US_PER_S / rate))
@@ -191,6 +192,11 @@ def _open_images(example: ClipExample, *, frames: ClipFrames, fps: float) -> Ima
         source_size_px=(first.shape[1], first.shape[0]),
         frames=frames,
     )
+
+
+def is_image(path: Path) -> bool:
+    """Whether it is the path of one image, which is a clip of one frame."""
+    return path.suffix.lower() in IMAGE_ENDINGS and tar_of(path) is None and not path.is_dir()
 
 
 @lru_cache(maxsize=256)

@@ -1,4 +1,5 @@
-"""Clips to learn from, whatever holds them: prepared clips, a release, a list with a folder of videos, tar shards."""
+"""Clips to learn from, whatever holds them: prepared clips, a release, a list with a folder of videos, tar shards,
+pictures in folders of their classes."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from pathlib import Path
 from gesta.schema import BadInput, Reject
 from gesta.tables import read_table, table_path
 from gesta.train.clips.frames import ClipFrames
+from gesta.train.clips.image_sets import image_splits, is_image_set, read_image_set
 from gesta.train.clips.listed import listed_splits, read_listed_clips
 from gesta.train.clips.prepared import is_prepared, open_prepared
 from gesta.train.clips.sets import ClipSet, read_release_clips
@@ -25,7 +27,8 @@ def open_clips(
 
     Args:
         data: a folder of prepared clips (or one with a folder of them for each split), a release, a file or folder of
-            tar shards, or a list in any format that says clips, a folder of class folders included.
+            tar shards, a folder of class folders of pictures, or a list in any format that says clips, a folder of
+            class folders of videos included.
         split: None where there is one split only.
         videos: folder of a list's videos; None = the list's own.
         label_map: class ids and names in place of a list's own.
@@ -49,6 +52,8 @@ def open_clips(
     shards = [data] if data.suffix == ".tar" else sorted(at_split.glob("*.tar"))
     if shards:
         return read_tar_clips(shards), []
+    if is_image_set(data):
+        return read_image_set(data, split=split, label_map=label_map, frames=frames)
     root = videos or (data if data.is_dir() else data.parent)
     return read_listed_clips(data, videos=root, split=split, label_map=label_map)
 
@@ -63,6 +68,8 @@ def splits_of(data: Path) -> tuple[str, ...]:
         return tuple(sorted(set(read_table(data, "splits")["split"])))
     if is_prepared(data) or data.suffix == ".tar" or (data.is_dir() and any(data.glob("*.tar"))):
         return ()
+    if is_image_set(data):
+        return image_splits(data)
     inside = tuple(sorted(path.name for path in data.iterdir() if is_prepared(path))) if data.is_dir() else ()
     return inside or listed_splits(data)
 

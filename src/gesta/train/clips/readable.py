@@ -16,7 +16,7 @@ from typing import Any
 
 from gesta.schema import BadInput, BadVideo, Reject
 from gesta.tables import write_text
-from gesta.train.clips.footage import image_paths, is_in_shard, packet_index, stretch_of
+from gesta.train.clips.footage import image_paths, is_image, is_in_shard, packet_index, read_image, stretch_of
 from gesta.train.clips.sets import ClipExample, ClipSet, clip_set, reject_of, reject_unreadable
 from gesta.train.clips.workers import in_workers
 
@@ -109,6 +109,8 @@ def _finding(key: str, example: ClipExample) -> _Finding:
     try:
         if example.path.is_dir():
             image_paths(example.path)
+        elif is_image(example.path):
+            read_image(example.path)
         elif not is_in_shard(example.path):
             index = packet_index(example.path)
             start_us, end_us = stretch_of(example, low_us=index.start_us, high_us=index.end_us)

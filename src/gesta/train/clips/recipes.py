@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gesta.schema import UnknownName
+from gesta.train.clips import image_recipes as images
 from gesta.train.clips import kinetics400_recipes as k400
 from gesta.train.clips import kinetics700_recipes as k700
 from gesta.train.clips import world_recipes as world
@@ -33,6 +34,8 @@ _FUNCTIONS: tuple[Callable[[], ClipRecipe], ...] = (
     k700.i3d_k700,
     world.i3d_small_world,
     world.frame_r18_world,
+    images.frame_r18_images,
+    images.frame_r50_images,
 )
 
 CLIP_RECIPES: dict[str, Callable[[], ClipRecipe]] = {function.__name__: function for function in _FUNCTIONS}
