@@ -41,8 +41,12 @@ def words_of(text: str) -> list[str]:
     >>> words_of("Massaging a PERSON’s head, #2")
     ['massaging', 'a', 'person', 'head', '2']
     """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return [_POSSESSIVE.sub("", word) for word in _WORD.findall(folded.replace("\u2019", "'"))]
+    if text.isascii():
+        folded = text.lower()
+    else:
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).replace("\u2019", "'")
+    words = _WORD.findall(folded)
+    return [_POSSESSIVE.sub("", word) for word in words] if "'" in folded else words
 
 
 @lru_cache(maxsize=1 << 16)
