@@ -29,6 +29,7 @@ STOPPING = tuple(sorted(STOP_WORDS_OF))
 
 _ELIDED = re.compile(r"\b(?:l|d|j|m|t|s|n|c|qu|jusqu|lorsqu)'(?=\w)")
 _ELIDING = ("fr", "pt")
+_NONE: frozenset[str] = frozenset()
 _ACCENT = re.compile("[\u0300-\u036f]")
 _N_TILDE = re.compile("n\u0303")
 
@@ -89,16 +90,13 @@ def without_accents(word: str, *, language: str) -> str:
     return unicodedata.normalize("NFC", _ACCENT.sub("", apart)).replace("œ", "oe").replace("æ", "ae")
 
 
-@lru_cache(maxsize=1 << 16)
-def word_parts(word: str, language: str) -> tuple[str, ...]:
+def word_parts(word: str, *, language: str) -> tuple[str, ...]:
     """What a word of a text is in that language: itself, its parts about an elision, or nothing if it is a small word.
 
-    >>> word_parts("l'escalade", "fr"), word_parts("l'escalade", "en"), word_parts("the", "en")
-    (('escalade',), ("l'escalade",), ())
+    >>> word_parts("l'escalade", language="fr"), word_parts("l'escalade", language="en")
+    (('escalade',), ("l'escalade",))
     """
-    parts = _ELIDED.sub(lambda found: found.group()[:-1] + " ", word).split() if language in _ELIDING else [word]
-    stops = STOP_WORDS_OF.get(language, frozenset())
-    return tuple(part for part in parts if part not in stops)
+    return tuple(running_words((word,), language=language))
 
 
 def running_words(words: Sequence[str], *, language: str) -> list[str]:
@@ -110,9 +108,14 @@ def running_words(words: Sequence[str], *, language: str) -> list[str]:
     >>> running_words(["wave", "the", "hands"], language="en")
     ['wave', 'hands']
     """
-    if language not in STOP_WORDS_OF:
-        return list(words)
-    return [part for word in words for part in word_parts(word, language)]
+    stops = STOP_WORDS_OF.get(language, _NONE)
+    if language in _ELIDING and "'" in "".join(words):
+        words = _ELIDED.sub(_apart, " ".join(words)).split()
+    return [word for word in words if word not in stops]
+
+
+def _apart(found: re.Match[str]) -> str:
+    return found.group()[:-1] + " "
 
 
 def query_phrases(query: str, *, language: str) -> list[tuple[str, ...]]:
