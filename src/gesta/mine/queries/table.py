@@ -41,7 +41,7 @@ class QueryTable:
 
     phrases: Mapping[str, Mapping[str, Sequence[Phrase]]]
     names_by_words: Mapping[tuple[str, ...], frozenset[str]]
-    """Which keys an English phrase belongs to, by its words without inflection."""
+    """Which keys an English name, infinitive or gerund belongs to, by its words without inflection."""
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ def table_of(rows: Iterable[tuple[str, str, Phrase]]) -> QueryTable:
     for name, language, phrase in rows:
         key = name_key(name)
         phrases.setdefault(key, {}).setdefault(language, []).append(phrase)
-        if language == "en":
+        if language == "en" and phrase.form in _FORMS_BY_PLACE:
             names.setdefault(plain_words(phrase.text), set()).add(key)
         for words in phrases_of(name):
             names.setdefault(plain_words(" ".join(words)), set()).add(key)
@@ -125,7 +125,9 @@ def joined_tables(own: QueryTable, other: QueryTable) -> QueryTable:
 
 
 def phrases_for(name: str, *, table: QueryTable) -> Mapping[str, Sequence[Phrase]]:
-    """The table's phrases of a class, by language; found by its name, else by an English phrase of only one class.
+    """The table's phrases of a class, by language; found by its name, else by another form of only one class's name.
+
+    Synonyms find no class: "double dutch" is not all of "skipping rope".
 
     >>> [phrase.text for phrase in phrases_for("brush_teeth", table=shipped_table())["es"]][0]
     'cepillarse los dientes'
