@@ -7,12 +7,27 @@ stretches of it overlap.
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from gesta.schema import ClipReview, Duplicate
+from gesta.schema import Duplicate, UnknownName
+
+KEEP = ("best", "random")
+"""Which of several copies stays: the one that most speaks for, or a drawn one, as in Kinetics-400, section 3.4."""
+
+
+def check_keep(keep: str) -> str:
+    """The rule by which copies stay.
+
+    Raises:
+        UnknownName: it is none of `KEEP`.
+    """
+    if keep not in KEEP:
+        raise UnknownName(what="rule of what stays", name=keep, choices=KEEP)
+    return keep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,49 +38,6 @@ class Standing:
     is_accepted: bool
     num_yes: int
     num_px: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reviews:
-    """What people decided: clips that stay and go of the copies they saw, and clips that go from a class.
-
-    `seen_in` names the reviews of copies that each clip was in.
-    """
-
-    chosen: frozenset[str]
-    gone: frozenset[str]
-    gone_from: frozenset[tuple[str, int]]
-    seen_in: Mapping[str, frozenset[str]]
-
-    def settles(self, pair: Duplicate) -> bool:
-        """Whether people saw both clips of the pair side by side."""
-        nowhere: frozenset[str] = frozenset()
-        return bool(self.seen_in.get(pair.clip_id_a, nowhere) & self.seen_in.get(pair.clip_id_b, nowhere))
-
-    def reason_to_go(self, clip_id: str, class_id: int) -> str:
-        """Why the clip goes from the class; empty when people did not take it out."""
-        if clip_id in self.gone:
-            return "duplicate"
-        return "other-action" if (clip_id, class_id) in self.gone_from else ""
-
-
-def reviews_of(rows: Sequence[ClipReview]) -> Reviews:
-    """The rows of table `reviews` put together; a clip that one review of copies takes out is gone."""
-    seen_in: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        if row.kind == "cluster":
-            seen_in[row.clip_id].add(row.item_id)
-    gone = frozenset(row.clip_id for row in rows if row.kind == "cluster" and not row.is_kept)
-    return Reviews(
-        chosen=frozenset(seen_in) - gone,
-        gone=gone,
-        gone_from=frozenset(
-            (row.clip_id, row.class_id)
-            for row in rows
-            if row.kind == "class" and not row.is_kept and row.class_id is not None
-        ),
-        seen_in={clip_id: frozenset(items) for clip_id, items in seen_in.items()},
-    )
 
 
 def clusters_of(pairs: Sequence[Duplicate]) -> list[int]:
@@ -103,13 +75,29 @@ def _known(time_us: int | None) -> int:
 
 
 def videos_that_stay(
-    pairs: Sequence[Duplicate], clusters: Sequence[int], standing: Mapping[str, Standing]
+    pairs: Sequence[Duplicate],
+    clusters: Sequence[int],
+    standing: Mapping[str, Standing],
+    *,
+    chosen: Collection[str] = (),
+    gone: Collection[str] = (),
+    keep: str = "best",
+    seed: int = 0,
 ) -> tuple[dict[str, str], set[str]]:
     """Videos that go, with the video that stays in their place; and the clusters' videos that stay.
 
     Videos are taken in the order of their best clip (accepted before others, then fewer clusters, so that a
     compilation goes before what it was made of, then more positives, the larger picture, the id); a video stays unless
     it shares a cluster with one that already does.
+
+    Args:
+        pairs: copies that people have not settled.
+        clusters: of each pair.
+        standing: of every clip of the pairs.
+        chosen: clips that people kept: their videos come first and all stay.
+        gone: clips that people took out: another stands for each already, so what is alike goes too.
+        keep: "random" = chance by `seed` instead of positives and picture.
+        seed: of that chance.
     """
     videos_of: dict[int, set[str]] = defaultdict(set)
     clusters_of_video: dict[str, set[int]] = defaultdict(set)
@@ -125,20 +113,35 @@ def videos_that_stay(
         video_id: len({other for cluster in those for other in videos_of[cluster]})
         for video_id, those in clusters_of_video.items()
     }
+    by_people = {standing[clip].video_id for clip in chosen if clip in standing}
+    represented = {standing[clip].video_id for clip in gone if clip in standing} - by_people
 
     def order(video_id: str) -> tuple[object, ...]:
         best = max((standing[clip] for clip in clips_of_video[video_id]), key=lambda s: (s.is_accepted, s.num_yes))
-        return (not best.is_accepted, num_partners[video_id], -best.num_yes, -best.num_px, video_id)
+        worth = (-best.num_yes, -best.num_px) if keep == "best" else (draw(video_id, seed=seed),)
+        seen = 0 if video_id in by_people else 1 if video_id in represented else 2
+        return (seen, not best.is_accepted, num_partners[video_id], *worth, video_id)
 
-    gone: dict[str, str] = {}
+    lost: dict[str, str] = {}
     kept: set[str] = set()
     for video_id in sorted(clusters_of_video, key=order):
         partners = {other for cluster in clusters_of_video[video_id] for other in videos_of[cluster]} & kept
-        if partners:
-            gone[video_id] = min(partners)
+        if partners and video_id not in by_people | represented:
+            lost[video_id] = min(partners)
         else:
             kept.add(video_id)
-    return gone, kept
+    return lost, kept - represented
+
+
+def draw(name: str, *, seed: int) -> str:
+    """A number, as text, that is chance to the name: the least one of several names is drawn evenly among them.
+
+    Drawn so, a name that comes later changes nothing unless it is the one that is drawn.
+
+    >>> min(["a", "b", "c"], key=lambda name: draw(name, seed=7))
+    'b'
+    """
+    return hashlib.sha256(f"curate:{seed}:{name}".encode()).hexdigest()
 
 
 def clip_that_stays(clip_ids: Sequence[str], standing: Mapping[str, Standing], kept_videos: set[str]) -> str:
@@ -152,12 +155,12 @@ def clip_that_stays(clip_ids: Sequence[str], standing: Mapping[str, Standing], k
 
 
 def one_per_video(
-    accepted: Sequence[tuple[str, str, int]], *, seed: int
+    accepted: Sequence[tuple[str, str, int]], *, seed: int, chosen: Collection[str] = ()
 ) -> tuple[list[tuple[str, str, int]], dict[tuple[str, int], str]]:
     """The (clip, video, class) rows that stay, one a video and class, and for each that goes the clip that stays.
 
     Which of a video's clips stays is chance: a video with one clip draws nothing, and a draw depends on the seed, the
-    video and the class only, so that other videos do not change it.
+    video and the class only, so that other videos do not change it. Clips in `chosen`, which people kept, come first.
     Source: Kinetics-400 paper, section 3.4: "randomly picking a single clip from amongst those validated".
     """
     by_video: dict[tuple[str, int], list[str]] = defaultdict(list)
@@ -166,7 +169,8 @@ def one_per_video(
     kept: list[tuple[str, str, int]] = []
     gone: dict[tuple[str, int], str] = {}
     for (video_id, class_id), clip_ids in sorted(by_video.items()):
-        chosen = random.Random(f"curate:{seed}:{video_id}:{class_id}").choice(sorted(clip_ids))
-        kept.append((chosen, video_id, class_id))
-        gone.update({(clip_id, class_id): chosen for clip_id in clip_ids if clip_id != chosen})
+        those = sorted(set(clip_ids) & set(chosen)) or sorted(clip_ids)
+        drawn = random.Random(f"curate:{seed}:{video_id}:{class_id}").choice(those)
+        kept.append((drawn, video_id, class_id))
+        gone.update({(clip_id, class_id): drawn for clip_id in clip_ids if clip_id != drawn})
     return sorted(kept), gone

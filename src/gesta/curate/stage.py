@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
+from gesta.curate.components import component_rows, footage_members
 from gesta.curate.features import NUM_DIMS, SHORT_SIDE_PX, centered, clip_vectors, text_of_vector, vectors_of_texts
 from gesta.curate.footage import Footage, read_footage, shared_footage, step_us_for
-from gesta.curate.keep import (
-    Reviews,
-    Standing,
-    clip_that_stays,
-    clusters_of,
-    one_per_video,
-    reviews_of,
-    videos_that_stay,
-)
+from gesta.curate.keep import Standing, check_keep, clip_that_stays, clusters_of, one_per_video, videos_that_stay
 from gesta.curate.pairs import alike_pairs
-from gesta.schema import BadInput, BadVideo, Duplicate, FrameFeature, Kept, Reject
+from gesta.curate.vectors_at_hand import one_thread
+from gesta.curate.work_tables import (
+    OUTPUTS,
+    accepted_labels,
+    classes_of,
+    clips_at_hand,
+    reject_unless_there,
+    rejects_of_spare,
+    reviews_at_hand,
+    standing_of,
+    summary_of,
+    write_outcome,
+)
+from gesta.schema import BadInput, BadVideo, Duplicate, FrameFeature, Reject
 from gesta.shards import map_shards
 from gesta.tables import (
+    Json,
     Provenance,
     StageSummary,
-    count_reasons,
     empty_frame,
     frame_of,
     hashes_of,
@@ -60,12 +66,13 @@ def run_curate(
     *,
     min_cosine: float = MIN_COSINE,
     min_agreement: float = MIN_AGREEMENT,
+    keep: str = "best",
     seed: int = 0,
     workers: int | None = None,
     cluster: str | None = None,
     on_rows: Callable[[int], None] | None = None,
 ) -> StageSummary:
-    """What curation did: tables `frame_features`, `duplicates` and `kept` from `videos`, `clips` and `clip_labels`.
+    """What curation did: `frame_features`, `duplicates`, `components` and `kept` from `videos`, `clips`, `clip_labels`.
 
     All clips whose video is there and decodes are compared, accepted or not, so that a copy is found even when the
     workers did not accept it. Kept are accepted clips of videos that stay, one a video and class, drawn by `seed`.
@@ -78,6 +85,8 @@ def run_curate(
         work: the work folder.
         min_cosine: cosine of two frames from which their clips are looked at more closely, -1 to 1.
         min_agreement: likeness of what moves in two clips from which they are duplicates, -1 to 1.
+        keep: of copies that were accepted, "best" = the one with the most positives, then the largest picture;
+            "random" = one drawn by `seed`.
         seed: chance for the clip of a video that stays.
         workers: processes; None = as many as there are cores.
         cluster: address of a Ray cluster that shares `work`, or "local"; None = processes.
@@ -85,31 +94,28 @@ def run_curate(
     Raises:
         MissingTable: `videos`, `clips` or `clip_labels` is not there.
         BadInput: `min_cosine` or `min_agreement` is outside -1 to 1.
+        UnknownName: `keep` is neither best nor random.
     """
     for name, value in (("min_cosine", min_cosine), ("min_agreement", min_agreement)):
         if not -1 <= value <= 1:
             raise BadInput(f"{name}={value}", mend="Want -1 to 1")
-    arguments = {"min_cosine": min_cosine, "min_agreement": min_agreement, "seed": seed}
+    check_keep(keep)
+    arguments: dict[str, Json] = {"min_cosine": min_cosine, "min_agreement": min_agreement, "keep": keep, "seed": seed}
     has_reviews = read_sidecar(table_path(work, "reviews")) is not None
     inputs = hashes_of(work, ["videos", "clips", "clip_labels", *(["reviews"] if has_reviews else [])])
     provenance = made_by("curate", arguments=arguments, inputs=inputs, tools=_TOOLS)
-    outputs = [table_path(work, name) for name in ("duplicates", "kept")]
+    outputs = [table_path(work, name) for name in OUTPUTS]
     if all(is_current(path, provenance) for path in (*outputs, rejects_path(work, "curate"))):
         return _summary(work, was_current=True)
     share = functools.partial(map_shards, workers=workers, cluster=cluster, on_rows=on_rows)
 
-    clips = _clips_at_hand(work)
+    clips = clips_at_hand(work)
     features, broken = _features(work, clips, share=share)
-    pairs = _verified(work, clips, features, min_cosine=min_cosine, min_agreement=min_agreement, share=share)
-    _keep(work, clips, pairs, broken, seed=seed, provenance=provenance)
+    frames = _frames_of(clips, features)
+    pairs = _verified(work, clips, frames, min_cosine=min_cosine, min_agreement=min_agreement, share=share)
+    _keep(work, clips, pairs, broken, frames, min_cosine=min_cosine, keep=keep, seed=seed, provenance=provenance)
     shutil.rmtree(work / "shards" / "curate", ignore_errors=True)
     return _summary(work, was_current=False)
-
-
-def _clips_at_hand(work: Path) -> pl.DataFrame:
-    """Clips whose video is there, by video: clip_id, video_id, start_us, end_us, path, num_px."""
-    videos = read_table(work, "videos").select("video_id", "path", num_px=pl.col("width_px") * pl.col("height_px"))
-    return read_table(work, "clips").join(videos, on="video_id", how="inner").sort("video_id", "start_us", "clip_id")
 
 
 def _features(work: Path, clips: pl.DataFrame, *, share: functools.partial) -> tuple[pl.DataFrame, list[Reject]]:
@@ -138,7 +144,7 @@ def _features(work: Path, clips: pl.DataFrame, *, share: functools.partial) -> t
 def _features_of(clips: pl.DataFrame, *, work: Path) -> dict[str, pl.DataFrame]:
     features: list[FrameFeature] = []
     rejects: list[Reject] = []
-    with _one_thread():
+    with one_thread():
         for row in clips.iter_rows(named=True):
             try:
                 times_us, vectors = clip_vectors(work / row["path"], start_us=row["start_us"], end_us=row["end_us"])
@@ -157,30 +163,35 @@ def _features_of(clips: pl.DataFrame, *, work: Path) -> dict[str, pl.DataFrame]:
     return {"frame_features": frame_of("frame_features", features), "rejects": frame_of("rejects", rejects)}
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    # The pool is parallel already; OpenCV's own threads would only contend.
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Frames:
+    """Clips that decode, in order, and the frames of all of them: vectors [F, D], number and id of each one's clip."""
+
+    clips: pl.DataFrame
+    vectors_FD: npt.NDArray[np.float32]
+    clip_F: npt.NDArray[np.int64]
+    clip_ids_F: list[str]
 
 
-def _verified(
-    work: Path, clips: pl.DataFrame, features: pl.DataFrame, *, min_cosine: float, min_agreement: float,
-    share: functools.partial,
-) -> list[Duplicate]:  # fmt: skip
-    """Pairs of clips that show the same footage, without clusters yet, sorted by their ids."""
+def _frames_of(clips: pl.DataFrame, features: pl.DataFrame) -> _Frames:
     compared = clips.filter(pl.col("clip_id").is_in(features["clip_id"].unique().implode()))
     number_of = {clip_id: number for number, clip_id in enumerate(compared["clip_id"])}
     ordered = features.with_columns(number=pl.col("clip_id").replace_strict(number_of, return_dtype=pl.Int64)).sort(
         "number", "timestamp_us"
     )
+    vectors_FD = centered(vectors_of_texts(ordered["vector"]))
+    return _Frames(compared, vectors_FD, ordered["number"].to_numpy(), ordered["clip_id"].to_list())
+
+
+def _verified(
+    work: Path, clips: pl.DataFrame, frames: _Frames, *, min_cosine: float, min_agreement: float,
+    share: functools.partial,
+) -> list[Duplicate]:  # fmt: skip
+    """Pairs of clips that show the same footage, without clusters yet, sorted by their ids."""
+    compared = frames.clips
     alike = alike_pairs(
-        centered(vectors_of_texts(ordered["vector"])),
-        ordered["number"].to_numpy(),
+        frames.vectors_FD,
+        frames.clip_F,
         group_of_clip=compared["video_id"].rank("dense").cast(pl.Int64).to_numpy(),
         min_cosine=min_cosine,
     )
@@ -216,7 +227,7 @@ def _footage(path: Path, start_us: int, end_us: int, step_us: int) -> Footage:
 
 def _verify(pairs: pl.DataFrame, *, work: Path, step_us: int, min_agreement: float) -> dict[str, pl.DataFrame]:
     found: list[Duplicate] = []
-    with _one_thread():
+    with one_thread():
         for row in pairs.iter_rows(named=True):
             # Sorted by id, so that the row does not depend on the order of the clips in the comparison.
             one, other = sorted("ab", key=lambda side: row[f"clip_id_{side}"])
@@ -243,57 +254,41 @@ def _verify(pairs: pl.DataFrame, *, work: Path, step_us: int, min_agreement: flo
 
 
 def _keep(
-    work: Path, clips: pl.DataFrame, pairs: Sequence[Duplicate], broken: Sequence[Reject], *, seed: int,
-    provenance: Provenance,
+    work: Path, clips: pl.DataFrame, pairs: Sequence[Duplicate], broken: Sequence[Reject], frames: _Frames, *,
+    min_cosine: float, keep: str, seed: int, provenance: Provenance,
 ) -> None:  # fmt: skip
-    labels = read_table(work, "clip_labels").filter(pl.col("verdict") == "accepted")
-    standing = _standing(clips, labels)
+    labels, reviewed = accepted_labels(work), reviews_at_hand(work)
+    standing = standing_of(clips, labels)
+    video_of = {clip_id: one.video_id for clip_id, one in standing.items()}
     clusters = clusters_of(pairs)
-    reviewed = _reviews(work)
-    unsettled = [number for number, pair in enumerate(pairs) if not reviewed.settles(pair)]
+    unsettled = [number for number, pair in enumerate(pairs) if not reviewed.settles(pair.clip_id_a, pair.clip_id_b)]
     gone_videos, kept_videos = videos_that_stay(
-        [pairs[number] for number in unsettled], [clusters[number] for number in unsettled], standing
-    )
-    kept_videos |= {standing[clip_id].video_id for clip_id in reviewed.chosen & standing.keys()}
+        [pairs[number] for number in unsettled], [clusters[number] for number in unsettled], standing,
+        chosen=reviewed.chosen, gone=reviewed.gone, keep=keep, seed=seed,
+    )  # fmt: skip
+    kept_videos |= {video_of[clip_id] for clip_id in reviewed.chosen & standing.keys()}
 
-    rejects: list[Reject] = []
+    there, rejects = reject_unless_there(labels, video_of, reviewed)
     stay: list[tuple[str, str, int]] = []
     undecodable = {reject.clip_id for reject in broken}
-    for clip_id, class_id in labels.select("clip_id", "class_id").iter_rows():
-        if clip_id not in standing:
-            detail = f"class {class_id}: the clip's video is not in `videos`"
-            rejects.append(Reject(stage="curate", reason="absent", clip_id=clip_id, detail=detail))
-        elif reason := reviewed.reason_to_go(clip_id, class_id):
-            detail, video_id = f"class {class_id}: people who reviewed it took it out", standing[clip_id].video_id
-            rejects.append(Reject(stage="curate", reason=reason, video_id=video_id, clip_id=clip_id, detail=detail))
-        elif (video_id := standing[clip_id].video_id) in gone_videos:
-            detail = f"class {class_id}: the same footage as video {gone_videos[video_id]}, which stays"
+    for clip_id, video_id, class_id in there:
+        if video_id in gone_videos:
+            other = gone_videos[video_id]
+            why = "which stays" if other in kept_videos else "which people took out for another copy"
+            detail = f"class {class_id}: the same footage as video {other}, {why}"
             rejects.append(
                 Reject(stage="curate", reason="duplicate", video_id=video_id, clip_id=clip_id, detail=detail)
             )
         elif clip_id not in undecodable:
             stay.append((clip_id, video_id, class_id))
-    kept, spare = one_per_video(stay, seed=seed)
-    for (clip_id, class_id), chosen in spare.items():
-        detail = f"class {class_id}: clip {chosen} of the video stays"
-        video_id = standing[clip_id].video_id
-        rejects.append(
-            Reject(stage="curate", reason="one-per-video", video_id=video_id, clip_id=clip_id, detail=detail)
-        )
-    _write(work, _with_clusters(pairs, clusters, standing, kept_videos), kept, rejects, provenance)
-
-
-def _reviews(work: Path) -> Reviews:
-    there = table_path(work, "reviews").is_file()
-    return reviews_of(rows_of("reviews", read_table(work, "reviews")) if there else [])
-
-
-def _standing(clips: pl.DataFrame, labels: pl.DataFrame) -> dict[str, Standing]:
-    best = dict(labels.group_by("clip_id").agg(pl.col("num_yes").max()).iter_rows())
-    return {
-        clip_id: Standing(video_id=video_id, is_accepted=clip_id in best, num_yes=best.get(clip_id, 0), num_px=num_px)
-        for clip_id, video_id, num_px in clips.select("clip_id", "video_id", "num_px").iter_rows()
-    }
+    kept, spare = one_per_video(stay, seed=seed, chosen=reviewed.chosen)
+    rejects += rejects_of_spare(spare, video_of)
+    duplicates = _with_clusters(pairs, clusters, standing, kept_videos)
+    components = component_rows(
+        footage_members(duplicates, frames.vectors_FD, frames.clip_ids_F, min_cosine=min_cosine),
+        standing, classes_of(labels), None,
+    )  # fmt: skip
+    write_outcome(work, duplicates=duplicates, components=components, kept=kept, rejects=rejects, provenance=provenance)
 
 
 def _with_clusters(
@@ -309,28 +304,8 @@ def _with_clusters(
     return frame.with_columns(kept_clip_id=pl.col("cluster").replace_strict(stays, return_dtype=pl.String))
 
 
-def _write(
-    work: Path, duplicates: pl.DataFrame, kept: Sequence[tuple[str, str, int]], rejects: Sequence[Reject],
-    provenance: Provenance,
-) -> None:  # fmt: skip
-    rows = [Kept(clip_id=clip_id, video_id=video_id, class_id=class_id) for clip_id, video_id, class_id in kept]
-    write_table(table_path(work, "duplicates"), "duplicates", duplicates, made_by=provenance)
-    write_table(table_path(work, "kept"), "kept", frame_of("kept", rows), made_by=provenance)
-    write_rejects(work, "curate", rejects, made_by=provenance)
-
-
 def _summary(work: Path, *, was_current: bool) -> StageSummary:
-    duplicates, kept = read_table(work, "duplicates"), read_table(work, "kept")
-    rejects = [
-        reject
-        for name in ("curate", "curate-features")
-        for reject in rows_of("rejects", read_table(rejects_path(work, name), "rejects"))
-    ]
-    return StageSummary(
-        stage="curate",
-        kept=len(kept),
-        rejected=count_reasons(rejects),
-        outputs=tuple(str(table_path(work, name)) for name in ("frame_features", "duplicates", "kept")),
+    return summary_of(
+        work, rejected_by=("curate", "curate-features"), features=str(table_path(work, "frame_features")), numbers={},
         was_current=was_current,
-        numbers={"num_duplicate_pairs": len(duplicates), "num_clusters": duplicates["cluster"].n_unique()},
-    )
+    )  # fmt: skip

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,58 +10,28 @@ from typing import Any
 import polars as pl
 
 from gesta.label.item_sources import as_items
-from gesta.schema import class_item_id_of, cluster_item_id_of
-from gesta.tables import read_table, table_path
-
-MAX_CLIPS_PER_PAGE = 48
-"""Clips that a reviewer sees at once at most. Source: ours; as many looping clips as a laptop shows and plays."""
+from gesta.schema import MAX_CLIPS_PER_PAGE, class_item_id_of, copy_pages, reviews_of
+from gesta.tables import read_table, rows_of, table_path
 
 
 def cluster_items(work: Path) -> pl.DataFrame:
-    """A cluster item for each cluster of copies; a large cluster is cut into pages of about the same size.
-
-    A clip stands beside those it looks like: the clips are walked from the first one, nearest first.
+    """A cluster item for each page of copies that `curate` found and people have not settled.
 
     Raises:
         MissingTable: `curate` has not run.
     Source: Kinetics-700-2020 paper, section 2.
     """
-    rows: list[dict[str, Any]] = []
-    duplicates = read_table(work, "duplicates").sort("cluster", "clip_id_a", "clip_id_b")
-    for (cluster,), pairs in duplicates.group_by("cluster", maintain_order=True):
-        alike = {(a, b): cosine for a, b, cosine in pairs.select("clip_id_a", "clip_id_b", "cosine").iter_rows()}
-        for page in _even_pages(_walk(alike)):
-            place = {clip_id: number for number, clip_id in enumerate(page)}
-            similarity = sorted(
-                [*sorted((place[a], place[b])), round(cosine, 4)]
-                for (a, b), cosine in alike.items()
-                if a in place and b in place
-            )
-            detail = {"cluster_id": cluster, "clips": page, "similarity": similarity}
-            rows.append({"item_id": cluster_item_id_of(clip_ids=page), "clip_id": page[0], "detail": detail})
+    has_reviews = table_path(work, "reviews").is_file()
+    reviews = reviews_of(rows_of("reviews", read_table(work, "reviews")) if has_reviews else [])
+    rows: list[dict[str, Any]] = [
+        {
+            "item_id": page.item_id,
+            "clip_id": page.clip_ids[0],
+            "detail": {"cluster_id": page.cluster, "clips": page.clip_ids, "similarity": page.similarity},
+        }
+        for page in copy_pages(rows_of("duplicates", read_table(work, "duplicates")), reviews)
+    ]
     return _as_review_items(rows, kind="cluster")
-
-
-def _walk(alike: Mapping[tuple[str, str], float]) -> list[str]:
-    """Every clip of the pairs once, each after one that it looks like (depth first, the most alike first)."""
-    partners: dict[str, dict[str, float]] = defaultdict(dict)
-    for (a, b), cosine in alike.items():
-        partners[a][b] = partners[b][a] = cosine
-    seen: dict[str, None] = {}
-    stack = sorted(partners, reverse=True)
-    while stack:
-        clip_id = stack.pop()
-        if clip_id not in seen:
-            seen[clip_id] = None
-            new = [other for other in partners[clip_id] if other not in seen]
-            stack += sorted(new, key=lambda other: (partners[clip_id][other], other))
-    return list(seen)
-
-
-def _even_pages(clip_ids: Sequence[str]) -> list[list[str]]:
-    num_pages = -(-len(clip_ids) // MAX_CLIPS_PER_PAGE)
-    ends = [len(clip_ids) * page // num_pages for page in range(num_pages + 1)]
-    return [list(clip_ids[start:end]) for start, end in itertools.pairwise(ends)]
 
 
 def class_items(work: Path) -> pl.DataFrame:

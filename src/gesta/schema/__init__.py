@@ -1,6 +1,8 @@
 """The nouns of the line, frozen and checked; units; the error tree. Imports nothing of ours."""
 
 from gesta.schema.boxes import box_area, box_iou
+from gesta.schema.copy_nouns import Component
+from gesta.schema.copy_reviews import MAX_CLIPS_PER_PAGE, CopyPage, Reviews, copy_pages, reviews_of
 from gesta.schema.crowd_nouns import (
     EDITS,
     ClassEdit,
@@ -78,6 +80,7 @@ __all__ = [
     "DONE",
     "EDITS",
     "MATCH_FIELDS",
+    "MAX_CLIPS_PER_PAGE",
     "MIN_IOU",
     "PROTOCOLS",
     "QUERY_FORMS",
@@ -99,6 +102,8 @@ __all__ = [
     "ClipLabel",
     "ClipReview",
     "ClipScore",
+    "Component",
+    "CopyPage",
     "Detection",
     "Duplicate",
     "FoldScore",
@@ -112,8 +117,8 @@ __all__ = [
     "KeyFrame",
     "KeyFrameBox",
     "LabelClass",
-    "Match",
     "LabelIssue",
+    "Match",
     "MissingExtra",
     "MissingTable",
     "PastSplit",
@@ -124,6 +129,7 @@ __all__ = [
     "QueryMatch",
     "Refused",
     "Reject",
+    "Reviews",
     "SplitRow",
     "Suggestion",
     "TrackBox",
@@ -145,11 +151,13 @@ __all__ = [
     "clip_id_of",
     "clip_item_id_of",
     "cluster_item_id_of",
+    "copy_pages",
     "fewest_votes_left",
     "format_seconds",
     "frame_item_id_of",
     "is_right",
     "parse_seconds",
     "person_item_id_of",
+    "reviews_of",
     "suggestion_item_id_of",
 ]

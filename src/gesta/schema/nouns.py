@@ -364,7 +364,7 @@ class Duplicate:
     clip_id_a: str = column("one clip; sorts before the other")
     clip_id_b: str = column("the other")
     cosine: float = column("similarity of the features, -1 to 1")
-    num_inliers: int = column("local features that agree on one geometry")
+    num_inliers: int = column("local features that agree on one geometry; 0 where a trunk alone compared")
     cluster: int = column("connected component, from 0")
     kept_clip_id: str = column("the clip of the component that stays")
     agreement: float | None = column("how alike what moves in both is, -1 to 1; null when nothing moves", default=None)

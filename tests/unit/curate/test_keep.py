@@ -112,3 +112,27 @@ def test_the_draw_depends_on_the_seed_and_not_on_other_videos():
     assert first != second
     fewer = one_per_video(rows[:20], seed=1)[0]
     assert set(fewer) <= set(first)
+
+
+def test_what_people_kept_stays_and_what_they_took_out_is_represented():
+    pairs = [pair("a", "n"), pair("b", "n"), pair("m", "g")]
+    facts = standing(
+        a=("A", True, 3, 1), b=("B", True, 3, 1), n=("N", True, 9, 9), m=("M", True, 9, 9), g=("G", True, 3, 1)
+    )
+    gone, kept = videos_that_stay(pairs, clusters_of(pairs), facts, chosen={"a", "b"}, gone={"g"})
+    assert kept == {"A", "B"}, "people saw that they differ, though a third is like both"
+    assert gone == {"N": "A", "M": "G"}, "another copy stays for g already"
+
+
+def test_a_drawn_copy_stays_where_that_is_asked_for_and_accepted_ones_go_first():
+    names = [f"v{n}" for n in range(4)]
+    facts = standing(**{name: (name.upper(), name != "v0", n, n) for n, name in enumerate(names)})
+    pairs = [pair("v0", name) for name in names[1:]]
+    stays = [videos_that_stay(pairs, clusters_of(pairs), facts, keep="random", seed=seed)[1] for seed in range(40)]
+    assert {len(kept) for kept in stays} == {1}
+    assert {video for kept in stays for video in kept} == {"V1", "V2", "V3"}
+
+
+def test_a_kept_clip_is_drawn_first():
+    rows = [(f"c{n}", "V", 1) for n in range(9)]
+    assert one_per_video(rows, seed=0, chosen={"c7", "x"})[0] == [("c7", "V", 1)]
