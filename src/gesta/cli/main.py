@@ -20,7 +20,7 @@ LINE = (
 
 OTHERS = (
     "run", "demo", "board", "noise", "classes", "queries", "world", "prepare", "score", "study", "benchmark", "features",
-    "bank", "train-detector", "tables", "lint", "convert", "export", "onnx", "weights",
+    "bank", "train-detector", "replenish", "diff", "tables", "lint", "convert", "export", "onnx", "weights",
 )  # fmt: skip
 """Commands that are not on the line: they drive it, feed it or show it."""
 

@@ -35,15 +35,17 @@ def carried_over(
     theirs = {table: read_table(release, table) for table in CARRIED if table_path(release, table).is_file()}
     label_map = _one_label_map(tables["label_map"], theirs["label_map"], where=release)
     ours = set(tables["videos"]["video_id"])
-    away = [video for video in theirs["videos"]["video_id"] if video in ours or video in gone]
+    come = [video for video in theirs["videos"]["video_id"] if video not in ours and video not in gone]
     paths = [Path(os.path.relpath(release / path, work)).as_posix() for path in theirs["videos"]["path"]]
     theirs["videos"] = theirs["videos"].with_columns(pl.Series("path", paths, dtype=pl.String))
     found = dict(tables)
     for table in CARRIED:
         if table == "label_map" or table not in theirs:
             continue
-        stays = theirs[table].filter(~pl.col("video_id").is_in(away))
-        joined = pl.concat([tables[table], stays.select(tables[table].columns)])
+        is_carried = pl.col("video_id").is_in(come)
+        # Rows of ours without their video are what is left of one that was dropped: the release's stand for them.
+        carried = theirs[table].filter(is_carried).select(tables[table].columns)
+        joined = pl.concat([tables[table].filter(~is_carried), carried])
         found[table] = joined.sort(list(table_kind(table).key))
     return {**found, "label_map": label_map}
 
