@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from gesta.mine.catalogue.engine import Engine, add_video, open_engine, open_writer, stream_of, stream_of_tags
 from gesta.mine.catalogue.rows import STAGE, STANDARD, Batch
 from gesta.mine.catalogue.sources import list_sources, read_batches
+from gesta.mine.catalogue.tantivy_index import Engine, add_video, open_engine, open_writer, stream_of, stream_of_tags
 from gesta.mine.titles import words_of
 from gesta.schema import BadInput, MissingTable, Refused, Reject
 from gesta.tables import (

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from gesta.mine.catalogue.engine import Engine, Vocabulary, meeting_words, open_engine, rows_with_phrase
 from gesta.mine.catalogue.index import COUNTS, IndexState, part_path, read_index
+from gesta.mine.catalogue.tantivy_index import Engine, Vocabulary, meeting_words, open_engine, rows_with_phrase
 from gesta.mine.catalogue.words import query_phrases
 from gesta.schema import MATCH_FIELDS, BadInput, Query, QueryMatch, UnknownName
 from gesta.tables import (
@@ -227,6 +227,37 @@ def matches_frame(index: Path, queries: Sequence[Query], found: Found) -> pl.Dat
         )
         first_row += len(ids)
     return pl.concat([empty_frame("matches"), *frames])
+
+
+def best_matches(
+    index: Path, query: Query, *, fields: Sequence[str] = MATCH_FIELDS, limit: int
+) -> tuple[int, pl.DataFrame]:
+    """How many videos a query matches, and the best of them: the columns of `matches` and title, best first.
+
+    Raises:
+        MissingTable: there is no index.
+        BadInput: the index is broken.
+        UnknownName: a field is none.
+        MissingExtra: tantivy, or for a language with stems snowballstemmer, is not installed.
+    """
+    found = find_matches(index, [query], fields=fields)
+    best = np.lexsort((found.rows_N, -found.scores_N, found.fields_N))[:limit]
+    few = Found(
+        rows_N=found.rows_N[best],
+        class_ids_N=found.class_ids_N[best],
+        queries_N=found.queries_N[best],
+        fields_N=found.fields_N[best],
+        scores_N=found.scores_N[best],
+        num_videos=found.num_videos,
+        num_recorded=found.num_recorded,
+    )
+    frame = matches_frame(index, [query], few)
+    parts = [part_path(index, part) for part in range(read_index(index).num_parts)]
+    ids = frame["video_id"].implode()
+    titles = pl.scan_parquet(parts).select("video_id", "title").filter(pl.col("video_id").is_in(ids)).collect()
+    order = pl.col("field").replace_strict({name: i for i, name in enumerate(MATCH_FIELDS)}, return_dtype=pl.Int64)
+    shown = frame.join(titles, on="video_id", how="left").sort(order, -pl.col("score"), "video_id")
+    return len(found.rows_N), shown
 
 
 def _per_query(queries: Sequence[Query], found: Found) -> pl.DataFrame:

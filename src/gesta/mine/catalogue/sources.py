@@ -115,13 +115,13 @@ def _csv_batches(path: Path, *, start_row: int, names: Mapping[str, str], size: 
     # Python's reader rather than Polars', whose first bad row ends the reading; here it is rejected with its number.
     csv.field_size_limit(_LONGEST_CELL)
     with _open(path) as stream:
-        first = stream.readline()
-        tab, semicolon, comma = (first.count(mark) for mark in "\t;,")
-        delimiter = "\t" if tab > max(semicolon, comma) else ";" if semicolon > comma else ","
-        header = next(csv.reader([first], delimiter=delimiter), [])
-        column_of = columns_among(header, names=names, where=path)
-        reader = csv.reader(stream, delimiter=delimiter)
         try:
+            first = stream.readline()
+            tab, semicolon, comma = (first.count(mark) for mark in "\t;,")
+            delimiter = "\t" if tab > max(semicolon, comma) else ";" if semicolon > comma else ","
+            header = next(csv.reader([first], delimiter=delimiter), [])
+            column_of = columns_among(header, names=names, where=path)
+            reader = csv.reader(stream, delimiter=delimiter)
             for _ in islice(reader, start_row):
                 pass
             while rows := list(islice(reader, size)):
