@@ -81,8 +81,7 @@ def folds(
     from gesta.curate.noise.linear import linear_scorer
     from gesta.curate.noise.vectors import vectors_of_clips
 
-    if recipe is not None and features is not None:
-        raise BadInput("--recipe and --features both", mend="A recipe learns from the videos: give one of the two")
+    _refuse_both(recipe, features)
     if recipe is not None:
         run = RecipeRun(
             recipe=recipe, seed=seed, device=device, num_workers=_num_workers(workers, device=device), threads=threads,
@@ -98,6 +97,11 @@ def folds(
             on_fold=advance,
         )  # fmt: skip
     finish(summary, as_json=as_json)
+
+
+def _refuse_both(recipe: str | None, features: Path | None) -> None:
+    if recipe is not None and features is not None:
+        raise BadInput("--recipe and --features both", mend="A recipe learns from the videos: give one of the two")
 
 
 def _folds_of_recipe(work: Path, *, run: RecipeRun, num_folds: int, min_score: float, as_json: bool) -> None:
@@ -170,3 +174,35 @@ def labels(work: Path, *, rule: Rule, as_json: bool) -> None:
     from gesta.curate.noise.issues import run_issues
 
     finish(run_issues(work, rule=rule), as_json=as_json)
+
+
+@command.command("groups")
+@work_argument
+@_features_option
+@click.option("--alpha", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.01, show_default=True,
+              help="Chance that a class of one group is split, for all classes together.")  # fmt: skip
+@click.option("--max-groups", type=click.IntRange(2), default=6, show_default=True, help="Of a class at most.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the halves of the test.")
+@json_option
+def groups(
+    work: Path, *, features: Path | None, alpha: float, max_groups: int, seed: int, as_json: bool
+) -> None:  # fmt: skip
+    """Find classes whose clips fall into several groups, as those of an ambiguous name do.
+
+    Two groups count where a valley lies between them that one group would hardly have; the test is of clips that had no
+    say in where the valley is sought. Writes group_tests and class_groups.
+
+    \b
+    Example:
+      gesta noise groups work --features features.parquet
+    """
+    from gesta.curate.noise.group_stage import run_groups
+    from gesta.curate.noise.vectors import vectors_of_clips
+
+    inputs = hashes_of(work, ["frame_features"]) if features is None else {"--features": sha256_of_file(features)}
+    with progress("classes", total=None) as advance:
+        summary = run_groups(
+            work, vectors=vectors_of_clips(work, features=features), inputs=inputs, alpha=alpha, max_groups=max_groups,
+            seed=seed, on_classes=advance,
+        )  # fmt: skip
+    finish(summary, as_json=as_json)
