@@ -19,8 +19,9 @@ LINE = (
 """The line, one verb a room. Source: the house's plan, section "The line"."""
 
 OTHERS = (
-    "run", "demo", "board", "noise", "classes", "queries", "catalogue", "world", "prepare", "score", "study", "benchmark",
-    "features", "bank", "train-detector", "replenish", "diff", "tables", "lint", "convert", "export", "onnx", "weights",
+    "run", "demo", "board", "actions", "noise", "classes", "queries", "catalogue", "world", "prepare", "score", "study",
+    "benchmark", "features", "bank", "train-detector", "replenish", "diff", "tables", "lint", "convert", "export",
+    "onnx", "weights",
 )  # fmt: skip
 """Commands that are not on the line: they drive it, feed it or show it."""
 
