@@ -17,7 +17,7 @@ from gesta.schema import BadInput
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Rows = npt.NDArray[np.int32]
+Places = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 _FAINT, _STRONG = 1e-9, 1e9
 """Lengths between which products of single precision neither vanish nor overflow; others are scaled first."""
@@ -30,7 +30,7 @@ class Candidates:
     Attributes:
         a_P, b_P: int64 [P], the numbers of the vectors.
         rows_ID, columns_JD: the block's vectors.
-        i_P, j_P: int32 [P], where in the block the two are.
+        i_P, j_P: int32 or int64 [P], where among the rows and the columns the two are.
         sure_P: bool [P], the cosine is above the threshold by more than rounding.
     """
 
@@ -38,8 +38,8 @@ class Candidates:
     b_P: Ints
     rows_ID: Floats
     columns_JD: Floats
-    i_P: Rows
-    j_P: Rows
+    i_P: Places
+    j_P: Places
     sure_P: npt.NDArray[np.bool_]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gesta.curate.near_blocks import Candidates, near_in_blocks
+from gesta.curate.near_global import near_in_tiles, projected
 from gesta.curate.near_kernels import apart, exact_cosines, join, roots
 from gesta.schema import BadInput
 
@@ -106,7 +107,8 @@ def linked(
     array([0, 1, 0])
     """
     parent_N = np.arange(len(vectors_ND), dtype=np.int64)
-    for near, limit in _candidates(vectors_ND, min_cosine, groups, min_cosine_of, block, on_rows):
+    seek = _candidates(vectors_ND, min_cosine, groups, min_cosine_of, block, on_rows, joined=lambda: roots(parent_N))
+    for near, limit in seek:
         join(parent_N, near.a_P[near.sure_P], near.b_P[near.sure_P])
         # What is joined already needs no second look.
         doubt = np.flatnonzero(~near.sure_P & apart(parent_N, near.a_P, near.b_P))
@@ -183,6 +185,7 @@ def _candidates(
     min_cosine_of: Mapping[int, float] | None,
     block: int,
     on_rows: Callable[[int], None] | None,
+    joined: Callable[[], Ints] | None = None,
 ) -> Iterator[tuple[Candidates, float]]:
     """Candidates with the threshold that holds for them, after a look at the arguments."""
     _check_vectors(vectors_ND)
@@ -198,11 +201,26 @@ def _candidates(
         limit = min_cosine
         if groups is not None and min_cosine_of and len(rows_R):
             limit = min_cosine_of.get(int(groups[rows_R[0]]), min_cosine)
+        known = projected(vectors_ND, rows_R, min_cosine=limit)
+        if known is not None:
+            for a_P, b_P in near_in_tiles(known, joined=joined, on_rows=on_rows):
+                yield _unsure(vectors_ND, a_P, b_P), limit
+            continue
         if len(rows_R) > 1:
             for near in near_in_blocks(vectors_ND, rows_R, min_cosine=limit, block=block):
                 yield near, limit
         if on_rows is not None:
             on_rows(len(rows_R))
+
+
+def _unsure(vectors_ND: Floats, one_P: Ints, other_P: Ints) -> Candidates:
+    """Pairs of which only a look in double precision says whether they are near."""
+    # As a plain array: the compiled loops know no mapped ones.
+    plain_ND = np.asarray(vectors_ND)
+    a_P, b_P = np.minimum(one_P, other_P), np.maximum(one_P, other_P)
+    return Candidates(
+        a_P=a_P, b_P=b_P, rows_ID=plain_ND, columns_JD=plain_ND, i_P=a_P, j_P=b_P, sure_P=np.zeros(len(a_P), bool)
+    )
 
 
 def _rows_by_group(groups: Ints) -> list[Ints]:
