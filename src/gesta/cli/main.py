@@ -20,7 +20,7 @@ LINE = (
 
 OTHERS = (
     "run", "demo", "board", "actions", "noise", "classes", "queries", "catalogue", "world", "prepare", "score", "study",
-    "benchmark", "features", "bank", "train-detector", "replenish", "diff", "tables", "lint", "convert", "export",
+    "benchmark", "features", "bank", "train-detector", "replenish", "diff", "bias", "tables", "lint", "convert", "export",
     "onnx", "weights",
 )  # fmt: skip
 """Commands that are not on the line: they drive it, feed it or show it."""
