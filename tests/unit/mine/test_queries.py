@@ -52,9 +52,19 @@ def test_a_class_of_the_table_has_its_name_then_the_forms_without_stop_words() -
     ]
 
 
-@pytest.mark.parametrize("name", ["brush teeth", "brush_teeth", "BrushingTeeth", "Brushing the teeth", "BRUSHES TEETH"])
+@pytest.mark.parametrize(
+    "name", ["braid hair", "braid_hair", "BraidingHair", "Braiding the hair", "BRAIDS HAIR", "braiding hair (fast)"]
+)
 def test_another_spelling_of_a_name_finds_the_class(name: str) -> None:
-    assert phrases_for(name, table=shipped_table()) == phrases_for("brushing teeth", table=shipped_table())
+    found = phrases_for(name, table=shipped_table())
+    assert found == phrases_for("braiding hair", table=shipped_table()) != {}
+
+
+def test_an_inflection_that_two_classes_have_finds_one_of_them_and_a_shared_form_finds_none() -> None:
+    table = shipped_table()
+    assert phrases_for("brushes teeth", table=table) == phrases_for("brush teeth", table=table)
+    assert phrases_for("plait hair", table=table) == {}
+    assert "golf putting" not in {phrase.text for phrase in phrases_for("putting", table=table).get("en", ())}
 
 
 @pytest.mark.parametrize(

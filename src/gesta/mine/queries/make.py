@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 
 from gesta.mine.queries.forms import gerund_phrase, infinitive_phrase, is_infinitive
-from gesta.mine.queries.table import QueryTable, name_key, phrases_for, shipped_table
+from gesta.mine.queries.table import QueryTable, phrases_for, shipped_table, spaced
 from gesta.mine.queries.words import query_words
 from gesta.mine.titles import phrases_of
 from gesta.schema import LabelClass, Query, UnknownName
@@ -55,16 +55,12 @@ def queries_of(
         for language in dict.fromkeys(languages):
             listed = [(phrase.text, phrase.form, phrase.source) for phrase in phrases.get(language, ())]
             if language == "en":
-                names = [(" ".join(words), "name", "rules") for words in phrases_of(_spaced(row.name))]
+                names = [(" ".join(words), "name", "rules") for words in phrases_of(spaced(row.name))]
                 listed = [*names, *(listed or _english_forms(row.name))]
             elif not listed and translate is not None:
                 listed = list(_translated(translate(row.name, language), language=language))
             found += _distinct(listed, class_id=row.class_id, language=language)
     return found
-
-
-def _spaced(name: str) -> str:
-    return name if any(map(str.isspace, name)) else (name_key(name) if name.isidentifier() else name)
 
 
 def _distinct(listed: Sequence[tuple[str, str, str]], *, class_id: int, language: str) -> Iterator[Query]:
@@ -86,7 +82,7 @@ def _known_verbs() -> frozenset[str]:
 
 def _english_forms(name: str) -> list[tuple[str, str, str]]:
     listed = []
-    for words in phrases_of(_spaced(name)):
+    for words in phrases_of(spaced(name)):
         infinitive = infinitive_phrase(words, language="en")
         if infinitive is not None:
             listed.append((" ".join(infinitive), "infinitive", "rules"))

@@ -55,8 +55,16 @@ def name_key(name: str) -> str:
     >>> name_key("Clean_and-Jerk"), name_key("BabyCrawling"), name_key("watch (e.g., TV)")
     ('clean and jerk', 'baby crawling', 'watch e g tv')
     """
-    parted = name if re.search(r"\s", name) else _CAMEL.sub(" ", name)
-    return " ".join(words_of(parted.replace("_", " ")))
+    return " ".join(words_of(spaced(name)))
+
+
+def spaced(name: str) -> str:
+    """The name with spaces where others put underscores or capitals.
+
+    >>> spaced("BabyCrawling"), spaced("brush_hair"), spaced("passing American football (in game)")
+    ('Baby Crawling', 'brush hair', 'passing American football (in game)')
+    """
+    return (name if re.search(r"\s", name) else _CAMEL.sub(" ", name)).replace("_", " ")
 
 
 def plain_words(text: str) -> tuple[str, ...]:
@@ -125,9 +133,10 @@ def joined_tables(own: QueryTable, other: QueryTable) -> QueryTable:
 
 
 def phrases_for(name: str, *, table: QueryTable) -> Mapping[str, Sequence[Phrase]]:
-    """The table's phrases of a class, by language; found by its name, else by another form of only one class's name.
+    """The table's phrases of a class, by language; found by its name, by an inflection of it, or by another form.
 
-    Synonyms find no class: "double dutch" is not all of "skipping rope".
+    Of two names that are inflections of one another ("brush teeth", "brushing teeth") the first is taken. A form that
+    several classes share finds none, nor does a synonym: "double dutch" is not all of "skipping rope".
 
     >>> [phrase.text for phrase in phrases_for("brush_teeth", table=shipped_table())["es"]][0]
     'cepillarse los dientes'
@@ -136,8 +145,12 @@ def phrases_for(name: str, *, table: QueryTable) -> Mapping[str, Sequence[Phrase
     if key in table.phrases:
         return table.phrases[key]
     none: frozenset[str] = frozenset()
-    found = [table.names_by_words.get(plain_words(" ".join(words)), none) for words in phrases_of(key)]
+    asked = [plain_words(" ".join(words)) for words in phrases_of(spaced(name))]
+    found = [table.names_by_words.get(words, none) for words in asked]
     keys = frozenset().union(*found)
+    named = sorted(other for other in keys if plain_words(other) in asked)
+    if named:
+        return table.phrases[named[0]]
     return table.phrases[next(iter(keys))] if len(keys) == 1 and all(found) else {}
 
 
