@@ -56,7 +56,7 @@ def rounding_margin(num_dims: int) -> float:
     return steps / (1 - steps)
 
 
-class _Space:
+class Space:
     """Memory for one block's products and hits, used again by every block."""
 
     def __init__(self, block: int) -> None:
@@ -65,7 +65,13 @@ class _Space:
 
 
 def near_in_blocks(
-    vectors_ND: Floats, rows_R: Ints, *, min_cosine: float, block: int, space: _Space | None = None
+    vectors_ND: Floats,
+    rows_R: Ints,
+    *,
+    min_cosine: float,
+    block: int,
+    space: Space | None = None,
+    tops: range | None = None,
 ) -> Iterator[Candidates]:
     """Candidates among the vectors `rows_R`, block by block: all pairs whose cosine reaches `min_cosine`, and few more.
 
@@ -73,12 +79,15 @@ def near_in_blocks(
         vectors_ND: float32 [N, D], finite; may be memory-mapped.
         rows_R: int64 [R], ascending.
         block: vectors a side.
+        space: memory to work in, made for at least as many a side; None = made here.
+        tops: the rows of blocks that are compared with themselves and all after them; None = all.
     Raises:
         BadInput: a vector is not finite.
     """
-    memory = space or _Space(min(block, len(rows_R)))
+    memory = space or Space(min(block, len(rows_R)))
     margin = rounding_margin(vectors_ND.shape[1])
-    for top in range(0, len(rows_R), block):
+    starts = range(0, len(rows_R), block)
+    for top in starts if tops is None else starts[tops.start : tops.stop]:
         rows_ID, even_ID, norm_I = one = _loaded(vectors_ND, rows_R[top : top + block])
         for left in range(top, len(rows_R), block):
             columns_JD, even_JD, norm_J = one if left == top else _loaded(vectors_ND, rows_R[left : left + block])

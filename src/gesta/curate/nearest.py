@@ -5,13 +5,13 @@ Legend: N = vectors, D = their length, P = pairs, C = components.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from gesta.curate.near_blocks import Candidates, near_in_blocks
+from gesta.curate.near_blocks import Candidates, Space, near_in_blocks
 from gesta.curate.near_global import near_in_tiles, projected
 from gesta.curate.near_kernels import apart, exact_cosines, join, roots
 from gesta.schema import BadInput
@@ -72,8 +72,13 @@ def pairs_within(
     >>> found.a_P, found.b_P, found.cosine_P.round(4)
     (array([0]), array([2]), array([0.9988]))
     """
+    return collected(_candidates(vectors_ND, min_cosine, groups, min_cosine_of, block, on_rows))
+
+
+def collected(found: Iterable[tuple[Candidates, float]]) -> Pairs:
+    """The candidates whose cosine in double precision reaches the threshold beside them, sorted by (a, b)."""
     a_parts, b_parts, cosine_parts = [], [], []
-    for near, limit in _candidates(vectors_ND, min_cosine, groups, min_cosine_of, block, on_rows):
+    for near, limit in found:
         cosine_P = exact_cosines(near.rows_ID, near.columns_JD, near.i_P, near.j_P)
         wanted = cosine_P >= limit
         a_parts.append(near.a_P[wanted])
@@ -147,16 +152,15 @@ def least_cosines(vectors_ND: Floats, component_N: Ints, *, block: int = BLOCK) 
         block: vectors a side of a block.
     Raises:
         BadInput: the vectors are not float32 [N, D] or not finite, or `component_N` does not fit.
-    Source: ours; issue with single-linkage chains: the papers look at clusters by eye.
+    Source: ours; the papers look at clusters by eye.
 
     >>> vectors_ND = np.array([[1, 0], [0.98, 0.2], [0.9, 0.4]], dtype=np.float32)
     >>> least_cosines(vectors_ND, np.array([0, 0, 0]))[0]
     0.91381...
     """
-    _check_vectors(vectors_ND)
-    _check_groups(vectors_ND, component_N)
+    check_search(vectors_ND, component_N, limits=())
     least: dict[int, float] = {}
-    for rows_R in _rows_by_group(component_N):
+    for rows_R in rows_by_group(component_N):
         if len(rows_R) > 1:
             least[int(component_N[rows_R[0]])] = _least_of(vectors_ND, rows_R, block)
     return least
@@ -188,32 +192,26 @@ def _candidates(
     joined: Callable[[], Ints] | None = None,
 ) -> Iterator[tuple[Candidates, float]]:
     """Candidates with the threshold that holds for them, after a look at the arguments."""
-    _check_vectors(vectors_ND)
-    for limit in (min_cosine, *(min_cosine_of or {}).values()):
-        if not 0 < limit <= 1:
-            raise BadInput(f"min_cosine={limit}", mend="Want above 0 and at most 1")
-    if groups is None:
-        rows_by_group = [np.arange(len(vectors_ND), dtype=np.int64)]
-    else:
-        _check_groups(vectors_ND, groups)
-        rows_by_group = _rows_by_group(groups)
-    for rows_R in rows_by_group:
+    check_search(vectors_ND, groups, limits=(min_cosine, *(min_cosine_of or {}).values()))
+    parts = [np.arange(len(vectors_ND), dtype=np.int64)] if groups is None else rows_by_group(groups)
+    space = Space(min(block, max(map(len, parts), default=0)))
+    for rows_R in parts:
         limit = min_cosine
         if groups is not None and min_cosine_of and len(rows_R):
             limit = min_cosine_of.get(int(groups[rows_R[0]]), min_cosine)
         known = projected(vectors_ND, rows_R, min_cosine=limit)
         if known is not None:
             for a_P, b_P in near_in_tiles(known, joined=joined, on_rows=on_rows):
-                yield _unsure(vectors_ND, a_P, b_P), limit
+                yield unsure(vectors_ND, a_P, b_P), limit
             continue
         if len(rows_R) > 1:
-            for near in near_in_blocks(vectors_ND, rows_R, min_cosine=limit, block=block):
+            for near in near_in_blocks(vectors_ND, rows_R, min_cosine=limit, block=block, space=space):
                 yield near, limit
         if on_rows is not None:
             on_rows(len(rows_R))
 
 
-def _unsure(vectors_ND: Floats, one_P: Ints, other_P: Ints) -> Candidates:
+def unsure(vectors_ND: Floats, one_P: Ints, other_P: Ints) -> Candidates:
     """Pairs of which only a look in double precision says whether they are near."""
     # As a plain array: the compiled loops know no mapped ones.
     plain_ND = np.asarray(vectors_ND)
@@ -223,18 +221,27 @@ def _unsure(vectors_ND: Floats, one_P: Ints, other_P: Ints) -> Candidates:
     )
 
 
-def _rows_by_group(groups: Ints) -> list[Ints]:
-    """The numbers of each group's vectors, ascending; groups in the order of their numbers."""
+def rows_by_group(groups: Ints) -> list[Ints]:
+    """The numbers of each group's vectors, ascending; groups in the order of their numbers.
+
+    >>> rows_by_group(np.array([7, 3, 7]))
+    [array([1]), array([0, 2])]
+    """
     order = np.argsort(groups, kind="stable")
     edges = np.flatnonzero(np.diff(groups[order])) + 1
     return np.split(order, edges)
 
 
-def _check_vectors(vectors_ND: Floats) -> None:
+def check_search(vectors_ND: Floats, groups: Ints | None, *, limits: Iterable[float]) -> None:
+    """Nothing, where the arguments of a search fit.
+
+    Raises:
+        BadInput: the vectors are not float32 [N, D], a threshold is out of range, or `groups` does not fit.
+    """
     if vectors_ND.ndim != 2 or vectors_ND.dtype != np.float32:
         raise BadInput(f"vectors of {vectors_ND.dtype} {list(vectors_ND.shape)}", mend="Want float32 [N, D]")
-
-
-def _check_groups(vectors_ND: Floats, groups: Ints) -> None:
-    if groups.shape != (len(vectors_ND),):
+    if groups is not None and groups.shape != (len(vectors_ND),):
         raise BadInput(f"{len(groups)} groups for {len(vectors_ND)} vectors", mend="Want one group a vector")
+    for limit in limits:
+        if not 0 < limit <= 1:
+            raise BadInput(f"min_cosine={limit}", mend="Want above 0 and at most 1")

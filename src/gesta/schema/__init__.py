@@ -26,6 +26,7 @@ from gesta.schema.errors import (
 )
 from gesta.schema.frame_scores import FrameScore
 from gesta.schema.match_nouns import MATCH_FIELDS, Match, QueryMatch
+from gesta.schema.near_nouns import NearPair
 from gesta.schema.noise_nouns import ClassConfusion, ClassGroup, FoldScore, GroupTest, LabelIssue
 from gesta.schema.nouns import (
     ANSWERS,
@@ -121,6 +122,7 @@ __all__ = [
     "Match",
     "MissingExtra",
     "MissingTable",
+    "NearPair",
     "PastSplit",
     "Proposal",
     "ProposedLabel",

@@ -95,6 +95,7 @@ _KINDS = (
     TableKind("workers", schema.Worker, ("worker_id",), "consensus"),
     TableKind("frame_features", schema.FrameFeature, ("clip_id", "timestamp_us"), "curate"),
     TableKind("duplicates", schema.Duplicate, ("clip_id_a", "clip_id_b"), "curate"),
+    TableKind("near_pairs", schema.NearPair, ("number_a", "number_b"), "curate"),
     TableKind("components", schema.Component, ("component",), "curate"),
     TableKind("kept", schema.Kept, ("clip_id", "class_id"), "curate"),
     TableKind("fold_scores", schema.FoldScore, ("clip_id", "class_id"), "noise folds"),
