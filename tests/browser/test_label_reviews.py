@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import sqlalchemy as sa
@@ -23,20 +24,21 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from gesta.curate.animations import run_animations, side_by_side, write_animation
 from gesta.label.app import PAGE
 from gesta.label.items import build_items
 from gesta.label.rules import Rules
 from gesta.label.server import RunningServer, running_server
 from gesta.label.sql_tables import items, votes
 from gesta.schema import Candidate, Clip, ClipLabel, Duplicate, LabelClass, Video
-from gesta.tables import frame_of, made_by, table_path, write_table
+from gesta.tables import empty_frame, frame_of, made_by, table_path, write_table
 from gesta.video import write_video
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
 
 HERE = Path(__file__).parent
-CSP = "default-src 'none'; script-src 'self'; style-src 'self'; media-src 'self'; connect-src 'self'"
+CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'"
 ARGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -52,6 +54,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(NUM_FILES):
         frames = [_picture(number, k) for k in range(50)]
         write_video(folder / f"{number}.mp4", frames, fps=Fraction(25))
+    tiles = [[_picture(number, k) for k in range(0, 50, 2)] for number in range(4)]
+    write_animation(folder / "all.webp", side_by_side(tiles))
     return folder
 
 
@@ -91,6 +95,7 @@ def ask(clips: Path, browser: sync_api.Browser) -> Iterator[Ask]:
             Route("/review_harness.js", page_file("review_harness.js")),
             Route("/favicon.ico", lambda _request: Response(status_code=204)),
             Route("/question.json", question),
+            Route("/all.webp", lambda _request: FileResponse(clips / "all.webp", media_type="image/webp")),
             Route("/clip/{number:int}.mp4", clip, methods=["GET", "HEAD"]),
             Mount("/static", StaticFiles(directory=PAGE)),
         ]
@@ -235,6 +240,35 @@ def test_a_cluster_on_a_phone(ask: Ask) -> None:
     assert _results(page)[0]["answer"] == "done"
 
 
+def test_a_cluster_as_one_picture_is_marked_by_the_same_keys(ask: Ask) -> None:
+    page = ask(_cluster() | {"animation_url": "/all.webp"})
+    page.keyboard.press("v")
+    _until(page, "document.querySelector('.cluster-picture').naturalWidth > 300")
+    assert page.is_visible(".cluster-picture")
+    _until(page, "[...document.querySelectorAll('video')].every((v) => v.paused)")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.get_attribute("button[data-action=picture]", "aria-pressed") == "true"
+    page.keyboard.press("2")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press(" ")
+    assert _pressed(page, ".cluster-tile") == [1, 2]
+    page.keyboard.press("v")
+    assert not page.is_visible(".cluster-picture")
+    _until(page, "[...document.querySelectorAll('video')].some((v) => !v.paused && v.currentTime > 0.1)")
+    page.keyboard.press("Enter")
+    assert _results(page) == [{"answer": "done", "detail": {"keep": [1, 2]}}]
+
+
+def test_a_cluster_without_a_picture_offers_none_and_a_lost_one_shows_the_clips(ask: Ask) -> None:
+    page = ask(_cluster() | {"animation_url": None})
+    assert page.query_selector("button[data-action=picture]") is None
+    page = ask(_cluster() | {"animation_url": "/nothing.webp"})
+    page.keyboard.press("v")
+    _until(page, "document.querySelector('#said').textContent.startsWith('The picture is lost')")
+    assert not page.is_visible(".cluster-picture")
+    assert page.is_visible(".cluster-tile .loop-screen")
+
+
 def test_a_class_by_keyboard_alone_with_a_reload(ask: Ask) -> None:
     page = ask(_class())
     page.keyboard.press("ArrowRight")
@@ -314,6 +348,20 @@ def test_a_class_on_a_phone(ask: Ask) -> None:
     assert box["y"] + box["height"] <= 844, "below the fold"
 
 
+def test_a_cluster_s_picture_is_served_by_its_link_alone(service: RunningServer) -> None:
+    with httpx.Client(base_url=service.url) as client:
+        token = service.token_of("rita", role="reviewer")
+        told = client.post("/api/task", json={}, headers={"Authorization": f"Bearer {token}"}).json()
+        (cluster,) = told["task"]["items"]
+        found = client.get(cluster["animation_url"])
+        assert (found.status_code, found.headers["content-type"]) == (200, "image/webp")
+        assert found.content[:4] == b"RIFF"
+        assert client.get(cluster["animation_url"], headers={"Range": "bytes=0-9"}).status_code == 206
+        assert client.get(cluster["animation_url"].replace("&s=", "&s=0")).status_code == 403
+        (first,) = {clip["media_url"].split("/")[-2] for clip in cluster["clips"]}
+        assert first.isdecimal()
+
+
 @pytest.mark.parametrize("question", [_cluster(), _class()], ids=["cluster", "class"])
 def test_every_control_has_a_name_and_a_clip_that_is_lost_says_so(ask: Ask, question: dict[str, Any]) -> None:
     question["clips"][1]["media_url"] = "/clip/none.mp4"
@@ -370,6 +418,9 @@ def service(tmp_path: Path, clips: Path) -> Iterator[RunningServer]:
     for table, rows in tables.items():
         provenance = made_by("test", arguments={}, inputs={})
         write_table(table_path(tmp_path, table), table, frame_of(table, rows), made_by=provenance)
+    provenance = made_by("test", arguments={}, inputs={})
+    write_table(table_path(tmp_path, "components"), "components", empty_frame("components"), made_by=provenance)
+    run_animations(tmp_path, workers=1)
     build_items(tmp_path, kinds=("cluster", "class"))
     with running_server(tmp_path, seed=1, rules=Rules(kinds=("cluster", "class"))) as running:
         yield running
@@ -401,6 +452,10 @@ def test_a_reviewer_reviews_by_keyboard_with_a_reload_and_an_undo(
         page.wait_for_selector(grid)
         _until(page, "[...document.querySelectorAll('video')].some((v) => v.currentTime > 0.3 && !v.paused)")
         page.wait_for_timeout(200)
+        if grid == ".cluster-grid":
+            page.keyboard.press("v")
+            _until(page, "document.querySelector('.cluster-picture').naturalWidth > 300")
+            page.keyboard.press("v")
         page.keyboard.press("2" if grid == ".cluster-grid" else "x")
         page.keyboard.press("ArrowRight")
         page.keyboard.press(" ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import click
@@ -45,6 +46,10 @@ from gesta.cli.progress import progress
     "--after", type=click.Path(exists=True, file_okay=False, path_type=Path), default=None, metavar="RELEASE",
     help="With a trunk: an earlier release, whose clips stay before others.",
 )  # fmt: skip
+@click.option(
+    "--animations", type=click.Choice(["webp", "gif", "both"]), default=None,
+    help="Draw each cluster's clips side by side and in step, into animations/.",
+)  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Chance for what stays.")
 @workers_option
 @cluster_option
@@ -61,6 +66,7 @@ def command(
     across: str | None,
     keep: str | None,
     after: Path | None,
+    animations: str | None,
     seed: int,
     workers: int | None,
     cluster: str | None,
@@ -76,12 +82,13 @@ def command(
     With --trunk (or --features) the protocol is that of Kinetics-400: one accepted clip a video is drawn, 25 frames of
     each are turned into one vector, pairs of a class with a cosine of 0.97 or more are joined to components, and one
     of each stays. --trunk perceptual-hash needs no weights. The table components shows how unlike the least alike two
-    clips of each are, so that chains are seen.
+    clips of each are, so that chains are seen. --animations draws clusters for the eye: animations/index.html shows
+    them, and the review of `gesta label` offers them beside the clips.
 
     \b
     Example:
       gesta curate work
-      gesta curate work --trunk perceptual-hash
+      gesta curate work --trunk perceptual-hash --animations webp
       gesta curate work --trunk inception-v1 --min-cosine-of "skiing=0.99" --across all
     """
     by_trunk = trunk is not None or features is not None
@@ -110,6 +117,15 @@ def command(
                 min_agreement=MIN_AGREEMENT if min_agreement is None else min_agreement, keep=keep or "best",
                 seed=seed, workers=workers, cluster=cluster, on_rows=advance,
             )  # fmt: skip
+    if animations is not None:
+        from gesta.curate.animations import run_animations
+
+        formats = ("webp", "gif") if animations == "both" else (animations,)
+        with progress("animations", total=None) as advance:
+            drawn = run_animations(work, formats=formats, workers=workers, cluster=cluster, on_rows=advance)
+        summary = dataclasses.replace(
+            summary, outputs=(*summary.outputs, *drawn.outputs), numbers={**summary.numbers, **drawn.numbers}
+        )
     finish(summary, as_json=as_json)
 
 

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from gesta.label.media_cuts import DEFAULT_LIMIT_BYTES, Cuts, MediaBusy
-from gesta.schema import US_PER_S, BadVideo
+from gesta.schema import US_PER_S, BadVideo, cluster_item_id_of
 from gesta.tables import empty_frame, read_sidecar, read_table, table_path, whole_file
 from gesta.video import index_packets
 from gesta.video.read import decode_frames, output_size
@@ -48,6 +48,9 @@ UNKNOWN_FPS = 25.0
 
 MAX_PREPARED = 32
 """Tasks whose clips may wait to be cut ahead of time; beyond that they are cut when they are asked for."""
+
+ANIMATIONS = "animations"
+"""Folder of a work folder in which `curate --animations` draws clusters."""
 
 _CUT_VERSION = 1
 
@@ -145,7 +148,10 @@ class Footage:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """The clips of a work folder, ready to be cut; `roots` are the folders that sources may lie in."""
+    """The clips of a work folder, ready to be cut; `roots` are the folders that sources may lie in.
+
+    `animations` are the files of clusters that `curate --animations` drew before the service began.
+    """
 
     work: Path
     footage: Footage
@@ -153,6 +159,7 @@ class Media:
     cut: Cut
     roots: tuple[Path, ...]
     cuts: Cuts
+    animations: frozenset[str] = frozenset()
     _prepared: list[None] = field(default_factory=list)
     _ahead: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="gesta-cut-ahead")
@@ -227,6 +234,14 @@ class Media:
         source = found[0]
         start_us = max(source.start_us, min(asked.timestamp_us - BOX_CLIP_US // 2, source.end_us - BOX_CLIP_US))
         return source, start_us, min(source.end_us, start_us + BOX_CLIP_US)
+
+    def animation_of(self, asked: Asked) -> Path | None:
+        """The animation of a cluster's clips side by side, WebP before GIF, or None where none was drawn."""
+        if asked.kind != "cluster":
+            return None
+        stem = cluster_item_id_of(clip_ids=clip_ids_of(asked)).replace(":", "-")
+        found = next((name for name in (f"{stem}.webp", f"{stem}.gif") if name in self.animations), None)
+        return None if found is None else self.work / ANIMATIONS / found
 
     # ---- on the disk -----------------------------------------------------------------------------------------------
 
@@ -421,6 +436,7 @@ def open_media(
         cut=cut,
         roots=tuple(root.resolve() for root in allowed),
         cuts=Cuts(folder=work / "cuts", limit_bytes=limit_bytes),
+        animations=frozenset(path.name for path in (work / ANIMATIONS).glob("cluster-*") if path.is_file()),
     )
 
 

@@ -79,6 +79,9 @@ def question_media(service: Service, task_id: str, slot: int, question: Question
         told["frames"] = [{"offset": k, "url": f"{base}/frame/{k}.jpg{query}"} for k in offsets]
     elif kind in ("cluster", "class"):
         told["clips"] = _clips_json(question, base=base, query=query)
+        if kind == "cluster":
+            has_animation = service.media.animation_of(question) is not None
+            told["animation_url"] = f"{base}/all.webp{query}" if has_animation else None
     return told
 
 
@@ -277,6 +280,10 @@ def add_media_routes(app: FastAPI) -> None:
         """The question's key-frame (offset 0) or a frame beside it, as JPEG."""
         return await _frame(request, task_id, slot, offset=offset, expires_s=e, signed=s)
 
+    async def animation(request: Request, task_id: str, slot: str, e: Expiry = 0, s: Signature = "") -> Response:
+        """The clips of a cluster side by side and in step, as one animation; 404 where none was drawn."""
+        return await _animation(request, task_id, slot, expires_s=e, signed=s)
+
     async def path_of(request: Request, task_id: str, slot: str, e: Expiry = 0, s: Signature = "") -> PersonPath:
         """Where the asked-for person is while the clip plays."""
         asked = await _asked(request, task_id, slot, expires_s=e, signed=s)
@@ -286,6 +293,7 @@ def add_media_routes(app: FastAPI) -> None:
         ("/media/{task_id}/{slot}.mp4", clip, "video/mp4"),
         ("/media/{task_id}/{slot}/{n}.mp4", clip_of_several, "video/mp4"),
         ("/media/{task_id}/{slot}/frame/{offset}.jpg", frame, "image/jpeg"),
+        ("/media/{task_id}/{slot}/all.webp", animation, "image/webp"),
     ):
         # A response class with a media type of its own would have refusals documented as pictures.
         told = _documented(media_type)
@@ -322,3 +330,17 @@ async def _frame(request: Request, task_id: str, slot: str, *, offset: int, expi
     )
     name = f"{name}/{offset}"
     return _served(request, picture, name=name, media_type="image/jpeg", secret=service.secret)
+
+
+async def _animation(request: Request, task_id: str, slot: str, *, expires_s: int, signed: str) -> Response:
+    asked = await _asked(request, task_id, slot, expires_s=expires_s, signed=signed)
+    service: Service = request.app.state.service
+    path = service.media.animation_of(asked)
+    if path is None:
+        raise refusal(404, "not-found", "There is no animation of it.")
+    try:
+        content = await asyncio.to_thread(path.read_bytes)
+    except FileNotFoundError as error:
+        raise refusal(404, "not-found", "There is no animation of it.") from error
+    media_type = "image/gif" if path.suffix == ".gif" else "image/webp"
+    return _served(request, content, name=path.name, media_type=media_type, secret=service.secret)

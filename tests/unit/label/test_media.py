@@ -19,7 +19,7 @@ from gesta.label import media as m
 from gesta.label.book import Question
 from gesta.label.media_cuts import Cuts, MediaBusy
 from gesta.label.media_links import PERIOD_S, expiry_s, is_good_link, link_query, signature
-from gesta.schema import BadInput, BadVideo, Clip
+from gesta.schema import BadInput, BadVideo, Clip, cluster_item_id_of
 from gesta.tables import frame_of, made_by, table_path, write_table
 from gesta.video import cut_clip, probe, write_video
 
@@ -135,6 +135,24 @@ def test_clips_side_by_side_are_told_by_number(work_folder: WorkFolder) -> None:
     assert media.stretch_of(ranked, 0) == media.stretch_of(asked(clip_id="c04"))
     with pytest.raises(BadVideo):
         media.stretch_of(cluster, 2)
+
+
+def test_a_cluster_s_animation_is_found_by_its_clips(work_folder: WorkFolder) -> None:
+    work = work_folder()
+    (work / "animations").mkdir()
+    drawn = cluster_item_id_of(clip_ids=["c02", "c03"]).replace(":", "-")
+    (work / "animations" / f"{drawn}.gif").touch()
+    media = opened(work)
+    cluster = asked("cluster", detail={"clips": ["c02", "c03"]})
+    found = media.animation_of(cluster)
+    assert found is not None
+    assert found.name == f"{drawn}.gif"
+    (work / "animations" / f"{drawn}.webp").touch()
+    found = opened(work).animation_of(cluster)
+    assert found is not None
+    assert found.suffix == ".webp", "the smaller one first"
+    assert media.animation_of(asked("cluster", detail={"clips": ["c03", "c02"]})) is None, "numbers would be wrong"
+    assert media.animation_of(asked("class", detail={"clips": [{"clip_id": "c02"}, {"clip_id": "c03"}]})) is None
 
 
 def test_a_path_is_in_seconds_of_the_clip(work_folder: WorkFolder) -> None:

@@ -23,6 +23,7 @@ export function mount(root, question, ctx) {
     { name: "toggle", key: " ", label: "Keep it, or not", run: () => toggle(state.at) },
     { name: "all", key: "a", label: "Keep all: no duplicates", run: keepAll },
     { name: "pause", key: "p", label: "Pause or play all", run: togglePause },
+    ...(question.animation_url ? [{ name: "picture", key: "v", label: "One picture of all, or the clips", run: togglePicture }] : []),
     { name: "unsure", key: "u", label: "Unsure", run: () => ctx.done({ answer: "unsure" }) },
     { name: "done", key: "Enter", label: "Done", run: finish },
   ]);
@@ -34,6 +35,13 @@ export function mount(root, question, ctx) {
   const count = el("p", { class: "cluster-count", id: "cluster-count" });
   const pause = el("button", { type: "button", class: "quiet", data: { action: "pause" }, onclick: () => togglePause() },
     el("span", { text: "Pause" }), ctx.cap("pause"));
+  // One small file with all clips in step, for slow lines and machines; what is kept is marked by the same keys.
+  const picture = el("img", { class: "cluster-picture", alt: "All clips side by side, numbered, in step", hidden: true });
+  picture.addEventListener("error", () => { if (!picture.hidden) togglePicture(); ctx.say("The picture is lost. Here are the clips."); });
+  const see = question.animation_url
+    ? el("button", { type: "button", class: "quiet", data: { action: "picture" }, "aria-pressed": "false", onclick: () => togglePicture() },
+      el("span", { text: "One picture" }), ctx.cap("picture"))
+    : "";
   const done = el("button", { type: "button", class: "primary", data: { action: "done" }, onclick: () => finish() },
     "Done ", ctx.cap("done"));
 
@@ -108,6 +116,17 @@ export function mount(root, question, ctx) {
     ctx.say(isPaused ? "Paused." : "Playing.");
   }
 
+  function togglePicture() {
+    const isPicture = picture.hidden;
+    if (isPicture && !picture.hasAttribute("src")) picture.src = question.animation_url;
+    picture.hidden = !isPicture;
+    grid.classList.toggle("is-list", isPicture);
+    if (loops.isPaused !== isPicture) togglePause();
+    see.firstChild.textContent = isPicture ? "The clips" : "One picture";
+    see.setAttribute("aria-pressed", String(isPicture));
+    ctx.say(isPicture ? "One picture of all clips." : "The clips.");
+  }
+
   function finish() {
     if (state.keep.size) ctx.done({ answer: "done", detail: { keep: sorted() } });
     else ctx.say("Keep at least one clip.");
@@ -146,8 +165,8 @@ export function mount(root, question, ctx) {
       el("em", { text: "Which to keep?" })),
     el("p", { class: "hint cluster-hint" }, ...(question.action ? ["All were found for ", el("b", { text: question.action }), ". "] : []),
       "Keep one of each; keep more only where they really differ."),
-    grid,
-    el("div", { class: "cluster-bar" }, count, pause,
+    picture, grid,
+    el("div", { class: "cluster-bar" }, count, see, pause,
       el("button", { type: "button", data: { action: "all" }, onclick: keepAll }, "Keep all ", ctx.cap("all")),
       el("button", { type: "button", data: { action: "unsure" }, onclick: () => ctx.done({ answer: "unsure" }) }, "Unsure ", ctx.cap("unsure")),
       done)));
