@@ -19,7 +19,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command("queries")
-@click.argument("actions", type=_FILE)
+@click.argument("actions")
 @click.option("--languages", default="en,fr,es,pt", show_default=True, help="Codes of languages, commas between.")
 @click.option("--table", type=_FILE, help="Your own phrases: csv with name and a column a language.")
 @click.option("--shipped/--no-shipped", default=True, show_default=True, help="Use the phrases that come with gesta.")
@@ -29,7 +29,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @dry_run_option
 @json_option
 def command(
-    actions: Path,
+    actions: str,
     *,
     languages: str,
     table: Path | None,
@@ -40,8 +40,9 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Make the phrases that titles are searched for, from the ACTIONS of a label map or a list of names.
+    """Make the phrases that titles are searched for, from the ACTIONS of a file or a shipped list.
 
+    ACTIONS is an action list, a label map, a list of names, or the name of a shipped list (`gesta actions list`).
     Each class gets its own name, infinitive, gerund and synonyms in each language, without articles and other stop
     words. They come from the table that is shipped, from yours, from your translator, and for other English names
     from rules of inflection. A class with nothing in a language is named.
@@ -49,13 +50,13 @@ def command(
     \b
     Example:
       gesta queries actions.txt --languages en,fr,es,pt --out queries.csv
+      gesta queries kinetics-400 --languages fr
       gesta queries actions.txt --languages en,it --table italian.csv --out queries.csv
     """
-    from gesta.formats import read_label_map
+    from gesta.mine.actions import read_actions
     from gesta.mine.queries import classes_without, run_queries
-    from gesta.tables import rows_of
 
-    classes = rows_of("label_map", read_label_map(actions))
+    classes = read_actions(actions).classes
     codes = [code.strip() for code in languages.split(",") if code.strip()]
     queries, summary = run_queries(
         classes,

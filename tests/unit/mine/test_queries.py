@@ -75,6 +75,7 @@ def test_an_inflection_that_two_classes_have_finds_one_of_them_and_a_shared_form
         ("brush horse", [("brush horse", "name"), ("brushing horse", "gerund")]),
         ("brush", [("brush", "name"), ("brushing", "gerund")]),
         ("falconry", [("falconry", "name")]),
+        ("yodeling", [("yodeling", "name"), ("yodel", "infinitive")]),
         ("washing or drying plates (fast)", [
             ("washing plates", "name"), ("drying plates", "name"), ("wash plates", "infinitive"),
             ("dry plates", "infinitive"),

@@ -1,4 +1,6 @@
-"""Infinitives and gerunds of phrases that no table holds: by kept libraries of inflection, checked both ways.
+"""Infinitives and gerunds of phrases that no table holds: by a kept library of inflection, checked both ways.
+
+English names are inflected by `gesta.mine.actions`, which knows their verbs; here is what it does not know.
 
 A rule speaks only where the library knows the words that it makes; where it does not, there is no query rather than
 a wrong one.
@@ -8,16 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from gesta.schema import MissingExtra
-
-_ODD_GERUNDS: Mapping[str, str] = {
-    "dye": "dyeing", "singe": "singeing", "tinge": "tingeing", "picnic": "picnicking", "mimic": "mimicking",
-    "frolic": "frolicking", "panic": "panicking", "ski": "skiing", "hoe": "hoeing", "canoe": "canoeing",
-}  # fmt: skip
-"""English gerunds that inflect 7.5 spells wrongly ("dying hair"), and some that it must not lose. Source: ours."""
 
 _ODD_INFINITIVES: Mapping[str, str] = {"singing": "sing", "dying": "die", "barbequing": "barbeque"}
 """English infinitives that simplemma 1.1 does not give ("singe" for "singing"). Source: ours."""
@@ -46,15 +42,6 @@ def _simplemma() -> Any:
     return simplemma
 
 
-@cache
-def _inflections() -> Any:
-    try:
-        import inflect
-    except ModuleNotFoundError as error:
-        raise MissingExtra(extra="mine", module="inflect") from error
-    return inflect.engine()
-
-
 @lru_cache(maxsize=1 << 14)
 def lemma_of(word: str, *, language: str) -> str:
     """The dictionary form of a word, by simplemma; the word itself where the library does not know it.
@@ -72,20 +59,14 @@ def lemma_of(word: str, *, language: str) -> str:
 
 @lru_cache(maxsize=1 << 14)
 def gerund_of(verb: str, *, language: str) -> str | None:
-    """The gerund of an infinitive; None where the language has none in titles, or no checked form is found.
+    """The gerund of a Spanish or Portuguese infinitive; None of other words, and where no checked form is found.
 
     Raises:
-        MissingExtra: simplemma or inflect is not installed.
+        MissingExtra: simplemma is not installed.
 
-    >>> gerund_of("run", language="en"), gerund_of("dormir", language="es"), gerund_of("pôr", language="pt")
-    ('running', 'durmiendo', 'pondo')
-    >>> gerund_of("archery", language="en"), gerund_of("nager", language="fr")
-    (None, None)
+    >>> gerund_of("dormir", language="es"), gerund_of("pôr", language="pt"), gerund_of("nager", language="fr")
+    ('durmiendo', 'pondo', None)
     """
-    if language == "en":
-        word = _ODD_GERUNDS.get(verb) or str(_inflections().present_participle(verb))
-        is_known = _simplemma().is_known(word, lang="en") and lemma_of(word, language="en") == verb
-        return word if verb in _ODD_GERUNDS or is_known else None
     for ending, gerund in _GERUND_ENDINGS.get(language, ()):
         if not verb.endswith(ending):
             continue
@@ -126,15 +107,13 @@ def infinitive_phrase(words: tuple[str, ...], *, language: str) -> tuple[str, ..
 def gerund_phrase(words: tuple[str, ...], *, language: str) -> tuple[str, ...] | None:
     """The phrase with its first word as a gerund; None where that is no infinitive, or has no checked gerund.
 
-    An English first word is taken for a verb as it stands, which the caller must know it to be.
-
     Raises:
-        MissingExtra: simplemma or inflect is not installed.
+        MissingExtra: simplemma is not installed.
 
-    >>> gerund_phrase(("pelar", "gambas"), language="es"), gerund_phrase(("shell", "peas"), language="en")
-    (('pelando', 'gambas'), ('shelling', 'peas'))
+    >>> gerund_phrase(("pelar", "gambas"), language="es")
+    ('pelando', 'gambas')
     """
-    if language != "en" and not is_infinitive(words[0], language=language):
+    if not is_infinitive(words[0], language=language):
         return None
     gerund = gerund_of(words[0], language=language)
     return None if gerund is None else (gerund, *words[1:])

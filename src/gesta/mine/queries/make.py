@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 
+from gesta.mine.actions.gerunds import to_infinitive, to_ing
 from gesta.mine.queries.forms import gerund_phrase, infinitive_phrase, is_infinitive
 from gesta.mine.queries.table import QueryTable, phrases_for, shipped_table, spaced
 from gesta.mine.queries.words import query_words
@@ -37,7 +37,7 @@ def queries_of(
         table: the phrases; None = those shipped. `QueryTable({}, {})` leaves rules and `translate`.
     Raises:
         UnknownName: a language is neither in the table nor English, and there is no `translate`.
-        MissingExtra: a class is not in the table, and simplemma or inflect is not installed.
+        MissingExtra: a class is not in the table, and simplemma is not installed.
     Source: Kinetics-700-2020 paper, section 2: infinitive and gerund, no stop words and articles, synonyms, and the
         same in all four query languages.
 
@@ -72,25 +72,15 @@ def _distinct(listed: Sequence[tuple[str, str, str]], *, class_id: int, language
             yield Query(class_id=class_id, language=language, query=query, form=form, source=source)
 
 
-@cache
-def _known_verbs() -> frozenset[str]:
-    """First words of the shipped English infinitives: what may be taken for a verb before a noun."""
-    listed = (by_language.get("en", ()) for by_language in shipped_table().phrases.values())
-    texts = (phrase.text for phrases in listed for phrase in phrases if phrase.form == "infinitive")
-    return frozenset(query_words(text, language="en")[0] for text in texts)
-
-
 def _english_forms(name: str) -> list[tuple[str, str, str]]:
     listed = []
     for words in phrases_of(spaced(name)):
-        infinitive = infinitive_phrase(words, language="en")
-        if infinitive is not None:
-            listed.append((" ".join(infinitive), "infinitive", "rules"))
-            continue
-        # A noun would get its -ing too ("yogaing"): the libraries' word lists hold such words.
-        gerund = gerund_phrase(words, language="en") if words[0] in _known_verbs() else None
-        if gerund is not None:
-            listed.append((" ".join(gerund), "gerund", "rules"))
+        phrase = " ".join(words)
+        infinitive, gerund = to_infinitive(phrase), to_ing(phrase)
+        if infinitive == phrase == gerund:
+            infinitive = " ".join(infinitive_phrase(words, language="en") or words)
+        listed += [(infinitive, "infinitive", "rules")] if infinitive != phrase else []
+        listed += [(gerund, "gerund", "rules")] if gerund != phrase else []
     return listed
 
 

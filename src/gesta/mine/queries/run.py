@@ -17,7 +17,7 @@ STAGE = "queries"
 def run_queries(
     classes: Sequence[LabelClass],
     *,
-    actions: Path,
+    actions: str,
     languages: Sequence[str] = LANGUAGES,
     table: Path | None = None,
     with_shipped: bool = True,
@@ -28,7 +28,7 @@ def run_queries(
     """The queries, and how many there are by language and where classes have none; written to `out` where given.
 
     Args:
-        actions: the file that the classes were read from, for the record.
+        actions: the file that the classes were read from, or the name of a shipped list, for the record.
         table: the user's own phrases; of a class and language that both hold, they count alone.
         with_shipped: whether the shipped phrases count too.
         translator: the name of `translate`, for the record.
@@ -37,12 +37,12 @@ def run_queries(
         BadInput: no language is named, `table` cannot be read, or `out` has another ending.
         BadRow: a line of `table` is wrong.
         UnknownName: nothing speaks one of the languages.
-        MissingExtra: a class is not in the table, and simplemma or inflect is not installed.
+        MissingExtra: a class is not in the table, and simplemma is not installed.
     """
     if not languages:
         raise BadInput("no language of queries", mend=f"Name some, as {','.join(LANGUAGES)}")
     held = shipped_table() if with_shipped else QueryTable({}, {})
-    inputs = {"actions": sha256_of_file(actions)}
+    inputs = {"actions": sha256_of_file(Path(actions))} if Path(actions).is_file() else {}
     if table is not None:
         held = joined_tables(read_query_table(table), held)
         inputs["table"] = sha256_of_file(table)
@@ -50,7 +50,12 @@ def run_queries(
     if out is not None:
         record = made_by(
             STAGE,
-            arguments={"languages": list(languages), "with_shipped": with_shipped, "translator": translator},
+            arguments={
+                "actions": actions,
+                "languages": list(languages),
+                "with_shipped": with_shipped,
+                "translator": translator,
+            },
             inputs=inputs,
         )
         write_table(out, "queries", frame_of("queries", queries), made_by=record)
