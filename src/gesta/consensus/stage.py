@@ -12,7 +12,16 @@ from gesta.consensus.merges import Judged, judge, read_merges
 from gesta.consensus.persons import proposed_labels
 from gesta.consensus.reviews import clip_reviews, suggestions
 from gesta.consensus.verdicts import box_verdicts, clip_verdicts, worker_quality
-from gesta.schema import ANSWERS, CLIP_PROTOCOL, PROTOCOLS, BadInput, Protocol, Reject, TrustRule
+from gesta.schema import (
+    ANSWERS,
+    CLIP_PROTOCOL,
+    PROTOCOLS,
+    BadInput,
+    Protocol,
+    Reject,
+    TrustRule,
+    standing_edits,
+)
 from gesta.tables import (
     Json,
     Provenance,
@@ -124,8 +133,8 @@ def _further_outputs(work: Path, items: pl.DataFrame, votes: pl.DataFrame) -> li
 def _all_merges(work: Path, file: Path | None) -> dict[int, int]:
     merges: dict[int, int] = {}
     if table_path(work, "class_edits").is_file():
-        edits = read_table(work, "class_edits").filter(what="merge")
-        merges.update(edits.select("old_class_id", "new_class_id").iter_rows())
+        edits = standing_edits(rows_of("class_edits", read_table(work, "class_edits")))
+        merges.update({edit.old_class_id: edit.new_class_id for edit in edits if edit.what == "merge"})
     if file is not None:
         merges.update(read_merges(file, read_table(work, "label_map")))
     return merges
@@ -165,8 +174,13 @@ def _edited_classes(work: Path) -> set[str]:
     """The ids of classes that are asked for no more, as the ids of items end with them."""
     if not table_path(work, "class_edits").is_file():
         return set()
-    edits = read_table(work, "class_edits").filter(pl.col("what") != "branch")
-    return {str(class_id) for class_id in edits["old_class_id"]}
+    journal = rows_of("class_edits", read_table(work, "class_edits"))
+    standing = standing_edits(journal)
+    gone = {edit.old_class_id for edit in standing if edit.what in ("split", "merge", "remove")}
+    # What an undone split or branch made is gone too.
+    made = {edit.new_class_id for edit in journal if edit.what in ("split", "branch")}
+    gone |= made - {edit.new_class_id for edit in standing}
+    return {str(class_id) for class_id in gone}
 
 
 def _rejects(judged: Judged, clips: pl.DataFrame, workers: pl.DataFrame, *, edited: set[str]) -> list[Reject]:
@@ -206,7 +220,7 @@ def _rejects(judged: Judged, clips: pl.DataFrame, workers: pl.DataFrame, *, edit
     for item_id, reason, count in dropped.group_by("item_id", "fate").len().iter_rows():
         detail = f"{item_id}: {count} votes did not count"
         if reason == "unknown-item" and item_id.rpartition(":")[2] in edited:
-            reason, detail = "class-edited", f"{detail}: the class became others"
+            reason, detail = "class-edited", f"{detail}: the class is asked for no more"
         rejects.append(Reject(stage="consensus", reason=reason, detail=detail))
     return rejects
 

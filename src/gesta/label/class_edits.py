@@ -1,8 +1,7 @@
-"""Classes that become others: split into several, whose clips are sent out again, or merged into one.
+"""What is done to classes: split, merge, rename, remove, and undo.
 
-The table `class_edits` is the journal: an edit is written there whole, first, and then carried out on `label_map` and
-`candidates`. Carrying out all edits once more changes nothing where they stand already, so an interrupted edit is
-finished by the next verb that makes items, and edits outlive `mine` writing its tables anew.
+An edit is written into the journal whole, first, and then carried out (`gesta.label.class_journal`). Votes are not
+touched by any of them: they lie in the log as they were cast, and count for what their class is now.
 """
 
 from __future__ import annotations
@@ -15,31 +14,35 @@ from typing import Literal
 
 import polars as pl
 
-from gesta.schema import BadInput, Candidate, ClassEdit, LabelClass, Refused, UnknownName
-from gesta.tables import (
-    Provenance,
-    StageSummary,
-    empty_frame,
-    frame_of,
-    hashes_of,
-    made_by,
-    read_table,
-    rows_of,
-    table_path,
-    write_table,
+from gesta.label.class_journal import (
+    GOING,
+    checked_names,
+    finish_edits,
+    journal_of,
+    refuse_baked_in,
+    refuse_broken_order,
+    refuse_retired,
+    write_edits,
 )
+from gesta.schema import BadInput, ClassEdit, UnknownName, standing_edits
+from gesta.tables import StageSummary, read_table
+
+__all__ = [
+    "EditedClass", "class_named", "finish_edits", "merge_classes", "remove_class", "rename_class", "split_class",
+    "undo_edit",
+]  # fmt: skip
 
 Clips = Literal["accepted", "rejected", "all"]
 WHICH_CLIPS: tuple[Clips, ...] = ("accepted", "rejected", "all")
 """Which of a class's clips a split sends out again: those that workers accepted, rejected, or all candidates."""
 
-SPLIT = "split"
-"""Source of the candidates that a split makes."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditedClass:
-    """An edit that was carried out: the class it was done to, those in its place, and what is sent out again."""
+    """An edit that was carried out: the class it was done to, those in its place, and what is sent out again.
+
+    `gone_class_ids` are the classes that are asked for no more, `back_class_ids` those that are asked for again.
+    """
 
     edit_id: int
     what: str
@@ -48,6 +51,8 @@ class EditedClass:
     new_class_ids: tuple[int, ...]
     new_names: tuple[str, ...]
     num_clips: int
+    gone_class_ids: tuple[int, ...] = ()
+    back_class_ids: tuple[int, ...] = ()
 
     @property
     def stays(self) -> bool:
@@ -57,7 +62,8 @@ class EditedClass:
     @property
     def class_ids(self) -> tuple[int, ...]:
         """Every class whose items may have changed."""
-        return tuple(dict.fromkeys((self.old_class_id, *self.new_class_ids)))
+        concerned = (self.old_class_id, *self.new_class_ids, *self.gone_class_ids, *self.back_class_ids)
+        return tuple(dict.fromkeys(concerned))
 
     @property
     def summary(self) -> StageSummary:
@@ -117,13 +123,15 @@ def split_class(
     name_of = dict(label_map.select("class_id", "name").iter_rows())
     if old not in name_of:
         raise UnknownName(what="class", name=str(old), choices=map(str, list(name_of)[:40]))
-    names = _checked_names(into, where=work)
+    names = checked_names(into, where=work)
     if names == [name_of[old]]:
         raise BadInput(f"class {names[0]!r} would become itself", where=work, mend="Name what it is split into")
     sent = _clips_of(work, old, name=name_of[old], clips=clips) if clip_ids is None else sorted(set(clip_ids))
     ids = {name: class_id for class_id, name in name_of.items()}
-    new_ids = _allotted(names, ids, first=1 + max(name_of))
-    _refuse_retired(work, [old, *new_ids])
+    # An id that an undone split gave is not given again: votes on it are votes on that class.
+    given = [edit.new_class_id for edit in journal_of(work)]
+    new_ids = _allotted(names, ids, first=1 + max(*name_of, *given))
+    refuse_retired(work, [old, *new_ids])
     edit_id = _next_edit_id(work)
     what = "branch" if old in new_ids else "split"
     edits = [
@@ -134,11 +142,10 @@ def split_class(
         for name, new_id in zip(names, new_ids, strict=True)
         if new_id != old
     ]  # fmt: skip
-    _write_journal(work, edits)
-    finish_edits(work)
+    write_edits(work, edits)
     return EditedClass(
         edit_id=edit_id, what=what, old_class_id=old, old_name=name_of[old], new_class_ids=tuple(new_ids),
-        new_names=tuple(names), num_clips=len(sent),
+        new_names=tuple(names), num_clips=len(sent), gone_class_ids=() if what == "branch" else (old,),
     )  # fmt: skip
 
 
@@ -159,90 +166,146 @@ def merge_classes(work: Path, *, old: int, new: int) -> EditedClass:
     for class_id in (old, new):
         if class_id not in name_of:
             raise UnknownName(what="class", name=str(class_id), choices=map(str, list(name_of)[:40]))
-    _refuse_retired(work, [old, new])
+    refuse_retired(work, [old, new])
     num_clips = len(read_table(work, "candidates").filter(class_id=old))
     edit = ClassEdit(
         edit_id=_next_edit_id(work), what="merge", old_class_id=old, old_name=name_of[old], new_class_id=new,
         new_name=name_of[new],
     )  # fmt: skip
-    _write_journal(work, [edit])
-    finish_edits(work)
+    write_edits(work, [edit])
     return EditedClass(
         edit_id=edit.edit_id, what="merge", old_class_id=old, old_name=edit.old_name, new_class_ids=(new,),
-        new_names=(edit.new_name,), num_clips=num_clips,
+        new_names=(edit.new_name,), num_clips=num_clips, gone_class_ids=(old,),
     )  # fmt: skip
 
 
-def finish_edits(work: Path) -> bool:
-    """Whether anything was left to do: every edit of the journal is carried out on `label_map` and `candidates`.
-
-    `label_map` is written first: a candidate never asks for a class without a name.
+def rename_class(work: Path, *, old: int, name: str) -> EditedClass:
+    """What was done: the class has another name; its id, its clips and the votes on it are the same.
 
     Raises:
-        MissingTable: there is a journal, but no label map or no candidates.
-        Refused: a new class's id has come to mean another class since.
+        UnknownName: there is no such class.
+        BadInput: the name is empty, its own, or that of another class.
+        Refused: the class became others or was removed.
+        MissingTable: the label map or the candidates are not there.
     """
-    journal = _journal(work)
-    if not len(journal):
-        return False
-    edits: list[ClassEdit] = rows_of("class_edits", journal)
-    label_map, candidates = read_table(work, "label_map"), read_table(work, "candidates")
-    wanted_map = _edited_map(label_map, edits, where=work)
-    wanted = _edited_candidates(candidates, edits)
-    is_map_done = wanted_map.equals(label_map)
-    if not is_map_done:
-        write_table(table_path(work, "label_map"), "label_map", wanted_map, made_by=_provenance(work))
-    is_done = wanted.equals(candidates)
-    if not is_done:
-        write_table(table_path(work, "candidates"), "candidates", wanted, made_by=_provenance(work))
-    return not (is_map_done and is_done)
+    finish_edits(work)
+    name_of = _names(work, [old])
+    (new_name,) = checked_names([name], where=work)
+    holders = [class_id for class_id, there in name_of.items() if there == new_name]
+    if holders:
+        problem = f"class {holders[0]} is called {new_name!r} already"
+        raise BadInput(problem, where=work, mend="Take another name, or merge the two: gesta classes merge")
+    refuse_retired(work, [old])
+    edit = ClassEdit(
+        edit_id=_next_edit_id(work), what="rename", old_class_id=old, old_name=name_of[old], new_class_id=old,
+        new_name=new_name,
+    )  # fmt: skip
+    write_edits(work, [edit])
+    return EditedClass(
+        edit_id=edit.edit_id, what="rename", old_class_id=old, old_name=edit.old_name, new_class_ids=(old,),
+        new_names=(new_name,), num_clips=0,
+    )  # fmt: skip
 
 
-def _edited_map(label_map: pl.DataFrame, edits: Sequence[ClassEdit], *, where: Path) -> pl.DataFrame:
-    classes = {row.class_id: row for row in rows_of("label_map", label_map)}
-    for edit in edits:
-        there = classes.get(edit.new_class_id)
-        if there is None:
-            parent = classes.get(edit.old_class_id)
-            category = (parent.category if parent else None) or edit.old_name
-            classes[edit.new_class_id] = LabelClass(class_id=edit.new_class_id, name=edit.new_name, category=category)
-        elif there.name != edit.new_name:
-            raise Refused(
-                f"class {edit.new_class_id} is {there.name!r} now, and was {edit.new_name!r} when class "
-                f"{edit.old_name!r} was edited",
-                where=where,
-                mend="The list of actions has grown since: put new actions behind those of `label_map`",
-            )
-    return frame_of("label_map", [classes[class_id] for class_id in sorted(classes)])
+def remove_class(work: Path, *, old: int, reason: str | None = None) -> EditedClass:
+    """What was done: the class is asked for no more. Its id keeps its meaning, and the votes on it stay in the log.
+
+    Raises:
+        UnknownName: there is no such class.
+        Refused: it became others or was removed before.
+        MissingTable: the label map or the candidates are not there.
+    Source: Kinetics-400 paper, section 3.4 ("outright removed classes").
+    """
+    finish_edits(work)
+    name_of = _names(work, [old])
+    refuse_retired(work, [old])
+    num_clips = len(read_table(work, "candidates").filter(class_id=old))
+    edit = ClassEdit(
+        edit_id=_next_edit_id(work), what="remove", old_class_id=old, old_name=name_of[old], new_class_id=old,
+        new_name=name_of[old], reason=reason,
+    )  # fmt: skip
+    write_edits(work, [edit])
+    return EditedClass(
+        edit_id=edit.edit_id, what="remove", old_class_id=old, old_name=edit.old_name, new_class_ids=(),
+        new_names=(), num_clips=num_clips, gone_class_ids=(old,),
+    )  # fmt: skip
 
 
-def _edited_candidates(candidates: pl.DataFrame, edits: Sequence[ClassEdit]) -> pl.DataFrame:
-    key = ["clip_id", "class_id"]
-    frame = candidates
-    for edit in edits:
-        if edit.what == "merge":
-            added = frame.filter(class_id=edit.old_class_id).with_columns(
-                pl.lit(edit.new_class_id, dtype=pl.Int64).alias("class_id")
-            )
-        else:
-            sent = [
-                Candidate(clip_id=clip_id, class_id=edit.new_class_id, source=SPLIT, query=edit.old_name, score=1.0)
-                for clip_id in json.loads(edit.clip_ids or "[]")
-            ]
-            added = frame_of("candidates", sent)
-        frame = pl.concat([frame, added.join(frame, on=key, how="anti")])
-        if edit.what != "branch":
-            frame = frame.filter(pl.col("class_id") != edit.old_class_id)
-    return frame.sort(key)
+def undo_edit(work: Path, *, edit_id: int | None = None) -> EditedClass:
+    """What was done: the edit is taken back, as if it had not been made; an undo of an undo makes it again.
+
+    Votes on classes that are asked for again count again; those on classes that are gone stay in the log.
+
+    Args:
+        work: the work folder.
+        edit_id: as `gesta classes edits` shows it; None = the last one that stands.
+    Raises:
+        BadInput: there is nothing to undo.
+        UnknownName: no such edit stands.
+        Refused: a later edit stands on it, or the tables before it were not kept.
+        MissingTable: the label map or the candidates are not there.
+    """
+    finish_edits(work)
+    journal = journal_of(work)
+    standing = standing_edits(journal)
+    if edit_id is None:
+        if not standing:
+            raise BadInput("no edit of classes stands", where=work, mend="See what was done: gesta classes edits WORK")
+        edit_id = max(edit.edit_id for edit in standing)
+    # What an undo undoes stands no more, and an undo that was undone undoes nothing: so it is asked for what stands.
+    probe = [edit for edit in journal if edit.edit_id == edit_id]
+    undone = {edit.undoes_edit_id for edit in _standing_undos(journal)}
+    if not probe or edit_id in undone:
+        known = [str(edit.edit_id) for edit in (*standing, *_standing_undos(journal))]
+        raise UnknownName(what="edit that stands", name=str(edit_id), choices=known)
+    refuse_baked_in(work, probe[0])
+    first = probe[0]
+    undo = ClassEdit(
+        edit_id=_next_edit_id(work), what="undo", old_class_id=first.old_class_id, old_name=first.old_name,
+        new_class_id=first.old_class_id, new_name=first.old_name, undoes_edit_id=edit_id,
+    )  # fmt: skip
+    after = standing_edits([*journal, undo])
+    refuse_broken_order(work, after, without=edit_id)
+    asked_before = _asked_for(work, standing)
+    write_edits(work, [undo])
+    asked_after = _asked_for(work, after)
+    names = dict(read_table(work, "label_map").select("class_id", "name").iter_rows())
+    back = tuple(sorted(asked_after - asked_before))
+    return EditedClass(
+        edit_id=undo.edit_id, what="undo", old_class_id=first.old_class_id, old_name=first.old_name,
+        new_class_ids=(first.old_class_id,), new_names=(names.get(first.old_class_id, first.old_name),),
+        num_clips=len(read_table(work, "candidates").filter(pl.col("class_id").is_in(back))),
+        gone_class_ids=tuple(sorted(asked_before - asked_after)), back_class_ids=back,
+    )  # fmt: skip
 
 
-def _checked_names(into: Sequence[str], *, where: Path) -> list[str]:
-    names = [" ".join(name.split()) for name in into]
-    if not names or not all(names):
-        raise BadInput("a class without a name", where=where, mend="Name each class that it becomes")
-    if len(set(names)) != len(names):
-        raise BadInput("a class is named twice", where=where, mend="Name each class once")
-    return names
+def _standing_undos(journal: Sequence[ClassEdit]) -> list[ClassEdit]:
+    undone: set[int] = set()
+    undos = []
+    for edit in sorted(journal, key=lambda each: each.edit_id, reverse=True):
+        if edit.undoes_edit_id is not None and edit.edit_id not in undone:
+            undone.add(edit.undoes_edit_id)
+            undos.append(edit)
+    return undos
+
+
+def _asked_for(work: Path, edits: Sequence[ClassEdit]) -> set[int]:
+    """The classes of the label map that no edit took away."""
+    gone = {edit.old_class_id for edit in edits if edit.what in GOING}
+    return set(read_table(work, "label_map")["class_id"]) - gone
+
+
+def _names(work: Path, class_ids: Sequence[int]) -> dict[int, str]:
+    """Names of all classes by id.
+
+    Raises:
+        UnknownName: one of these classes is not there.
+    """
+    name_of = dict(read_table(work, "label_map").select("class_id", "name").iter_rows())
+    for class_id in class_ids:
+        if class_id not in name_of:
+            raise UnknownName(what="class", name=str(class_id), choices=map(str, list(name_of)[:40]))
+    return name_of
 
 
 def _clips_of(work: Path, class_id: int, *, name: str, clips: str) -> list[str]:
@@ -268,30 +331,5 @@ def _allotted(names: Sequence[str], ids: dict[str, int], *, first: int) -> list[
     return allotted
 
 
-def _journal(work: Path) -> pl.DataFrame:
-    there = table_path(work, "class_edits").is_file()
-    return read_table(work, "class_edits") if there else empty_frame("class_edits")
-
-
-def _refuse_retired(work: Path, class_ids: Sequence[int]) -> None:
-    # To carry out the journal once more would take from the class what an edit gave back to it.
-    journal = _journal(work)
-    gone = journal.filter(pl.col("what") != "branch", pl.col("old_class_id").is_in(list(class_ids)))
-    if len(gone):
-        old_name, edit_id = gone.select("old_name", "edit_id").row(0)
-        became = ", ".join(repr(name) for name in journal.filter(edit_id=edit_id)["new_name"])
-        raise Refused(f"class {old_name!r} became {became}", where=work, mend="Name one that is asked for")
-
-
 def _next_edit_id(work: Path) -> int:
-    return max(_journal(work)["edit_id"], default=0) + 1
-
-
-def _write_journal(work: Path, edits: Sequence[ClassEdit]) -> None:
-    frame = pl.concat([_journal(work), frame_of("class_edits", edits)])
-    made = made_by("classes", arguments={"num_edits": len(frame)}, inputs={})
-    write_table(table_path(work, "class_edits"), "class_edits", frame, made_by=made)
-
-
-def _provenance(work: Path) -> Provenance:
-    return made_by("classes", arguments={}, inputs=hashes_of(work, ["class_edits"]))
+    return max((edit.edit_id for edit in journal_of(work)), default=0) + 1

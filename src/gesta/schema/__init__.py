@@ -12,6 +12,7 @@ from gesta.schema.crowd_nouns import (
     ProposedLabel,
     Suggestion,
     WorkerRuling,
+    standing_edits,
 )
 from gesta.schema.errors import (
     BadInput,
@@ -161,5 +162,6 @@ __all__ = [
     "parse_seconds",
     "person_item_id_of",
     "reviews_of",
+    "standing_edits",
     "suggestion_item_id_of",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gesta.schema.errors import BadInput
@@ -92,27 +93,58 @@ class ClipScore:
     score: float = column("higher is surer; any scale")
 
 
-EDITS = ("split", "branch", "merge")
-"""What can be done to a class: others take its place (split), stand beside it (branch), or it becomes another (merge).
+EDITS = ("split", "branch", "merge", "rename", "remove", "undo")
+"""What can be done to a class: others take its place (split), stand beside it (branch), or it becomes another (merge);
+it gets another name (rename), is asked for no more (remove), or what was done before is taken back (undo).
 
-Source: Kinetics-400 paper, sections 3.3 (split) and 3.4 (merge); branch: ours.
+Source: Kinetics-400 paper, sections 3.3 (split) and 3.4 (merge, split, remove); branch, rename and undo: ours.
 """
+
+_TO_ANOTHER = ("split", "branch", "merge")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassEdit:
-    """One class that became another: a split or branch has a row for each new class, a merge one row."""
+    """One thing done to a class: a split or branch has a row for each new class, anything else one row."""
 
     edit_id: int = column("order of the edits, from 1; rows of one split share it")
-    what: str = column("split, branch or merge")
+    what: str = column("split, branch, merge, rename, remove or undo")
     old_class_id: int = column("class that it was done to; after a branch it is asked for still")
     old_name: str = column("its name")
-    new_class_id: int = column("class that is asked for in its place")
+    new_class_id: int = column("class that is asked for in its place; the same after rename, remove and undo")
     new_name: str = column("its name")
-    clip_ids: str | None = column("JSON: clips that are sent out again; null for a merge", default=None)
+    clip_ids: str | None = column("JSON: clips that a split sends out again; else null", default=None)
+    undoes_edit_id: int | None = column("of an undo: the edit that is taken back, which may be an undo", default=None)
+    reason: str | None = column("in the words of whoever did it", default=None)
 
     def __post_init__(self) -> None:
         if self.what not in EDITS:
             raise BadInput(f"{self.what!r} is nothing done to a class", mend=f"Want one of {', '.join(EDITS)}")
-        if self.old_class_id == self.new_class_id:
+        if self.what in _TO_ANOTHER and self.old_class_id == self.new_class_id:
             raise BadInput(f"class {self.old_class_id} cannot become itself", mend="Name another class")
+        if (self.what == "undo") != (self.undoes_edit_id is not None):
+            raise BadInput(f"edit {self.edit_id}: {self.what} of edit {self.undoes_edit_id}", mend="An undo names one")
+
+
+def standing_edits(edits: Sequence[ClassEdit]) -> list[ClassEdit]:
+    """The edits that count, in their order: neither undone nor an undo. An undo that was undone itself undoes nothing.
+
+    >>> split, undo = (
+    ...     ClassEdit(edit_id=1, what="remove", old_class_id=7, old_name="a", new_class_id=7, new_name="a"),
+    ...     ClassEdit(
+    ...         edit_id=2, what="undo", old_class_id=7, old_name="a", new_class_id=7, new_name="a", undoes_edit_id=1
+    ...     ),
+    ... )
+    >>> len(standing_edits([split])), len(standing_edits([split, undo]))
+    (1, 0)
+    """
+    undone: set[int] = set()
+    standing: list[ClassEdit] = []
+    for edit in sorted(edits, key=lambda each: each.edit_id, reverse=True):
+        if edit.edit_id in undone:
+            continue
+        if edit.undoes_edit_id is not None:
+            undone.add(edit.undoes_edit_id)
+        else:
+            standing.append(edit)
+    return sorted(standing, key=lambda each: (each.edit_id, each.new_class_id))

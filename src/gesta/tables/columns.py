@@ -82,7 +82,9 @@ _KINDS = (
     TableKind("gold", schema.Gold, ("item_id",), "label"),
     TableKind("worker_rulings", schema.WorkerRuling, ("worker_id",), "label"),
     TableKind("clip_scores", schema.ClipScore, ("clip_id", "class_id"), "label"),
-    TableKind("class_edits", schema.ClassEdit, ("edit_id", "new_class_id"), "classes"),
+    TableKind(
+        "class_edits", schema.ClassEdit, ("edit_id", "new_class_id"), "classes", added=("undoes_edit_id", "reason")
+    ),
     TableKind("votes", schema.Vote, ("vote_id",), "label"),
     TableKind("clip_labels", schema.ClipLabel, ("clip_id", "class_id"), "consensus"),
     TableKind("box_labels", schema.BoxLabel, _LABEL_KEY, "consensus"),

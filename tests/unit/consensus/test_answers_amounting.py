@@ -233,10 +233,26 @@ def test_votes_on_a_class_that_became_others_say_so(tmp_path: Path) -> None:
     old = Item(item_id="clip:c:2", kind="clip", clip_id="c", class_id=2)
     fill(tmp_path, [CLIP], log((old, "a", "yes", None), (old, "b", "yes", None), (CLIP, "a", "no", None)))
     names = {"old_class_id": 2, "old_name": "peeling oranges", "new_class_id": 3, "new_name": "zesting"}
-    for what, reason in (("split", "class-edited"), ("branch", "unknown-item")):
-        edit = ClassEdit(edit_id=1, what=what, clip_ids="[]", **names)
+    for what, reason in (("split", "class-edited"), ("branch", "unknown-item"), ("remove", "class-edited")):
+        edit = ClassEdit(edit_id=1, what=what, clip_ids="[]", **{**names, "new_class_id": 2 if what == "remove" else 3})
         write_table(table_path(tmp_path, "class_edits"), "class_edits", frame_of("class_edits", [edit]), made_by=MADE)
         assert run_consensus(tmp_path).rejected == {"open": 1, reason: 1}
+
+
+def test_an_edit_that_was_undone_counts_for_nothing(tmp_path: Path) -> None:
+    old = Item(item_id="clip:c:2", kind="clip", clip_id="c", class_id=2)
+    fill(tmp_path, [CLIP, old], log((old, "a", "yes", None), (old, "b", "yes", None), (CLIP, "a", "no", None)))
+    names = {"old_class_id": 2, "old_name": "peeling oranges"}
+    merge = ClassEdit(edit_id=1, what="merge", new_class_id=1, new_name="Peeling Apples", **names)
+    undo = ClassEdit(edit_id=2, what="undo", new_class_id=2, new_name="peeling oranges", undoes_edit_id=1, **names)
+    counted = []
+    for journal in ([merge], [merge, undo]):
+        frame = frame_of("class_edits", journal)
+        write_table(table_path(tmp_path, "class_edits"), "class_edits", frame, made_by=MADE)
+        run_consensus(tmp_path)
+        counted.append(read_table(tmp_path, "clip_labels").select("class_id", "num_yes", "num_no").rows())
+    # Worker a said no to the one and yes to the other: of two answers to what is one class, the first counts.
+    assert counted == [[(1, 2, 0)], [(1, 0, 1), (2, 2, 0)]]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from gesta.label.class_edits import EditedClass, merge_classes, split_class
+from gesta.label.class_edits import EditedClass, merge_classes, remove_class, rename_class, split_class, undo_edit
 from gesta.label.edit_at_work import accepted_clips, take_in_edit
 from gesta.label.items import build_items
 from gesta.label.load_items import load_items
@@ -69,3 +69,26 @@ def test_a_merge_asks_for_the_other_class(work_folder: WorkFolder, database_url:
             state = sa.select(classes.c.state).where(classes.c.class_id == 1)
             assert db.execute(state).scalar() == "dropped"
             assert db.execute(sa.select(events.c.what).where(events.c.what == "class-merged")).scalar()
+
+
+def test_a_class_removed_and_brought_back_is_asked_for_again_with_its_votes(
+    work_folder: WorkFolder, database_url: str
+) -> None:
+    work = work_folder(num_clips=3)
+    with trial(work, database_url) as desk:
+        asked = desk.ask("ann").ids
+        desk.send("ann", {item_id: "yes" for item_id in asked if item_id == "clip:c00:1"})
+        take_in(desk, work, remove_class(work, old=1))
+        assert "clip:c00:1" not in desk.ask("bob").ids
+        take_in(desk, work, undo_edit(work))
+        desk.check()
+        assert "clip:c00:1" in desk.ask("cat").ids
+        assert desk.tally("clip:c00:1")["num_yes"] == 1
+        take_in(desk, work, rename_class(work, old=1, name="tending plants"))
+        desk.check()
+        assert "tending plants" in desk.ask("dan").actions
+        with desk.store.reading() as db:
+            named = {row.name: row.state for row in db.execute(sa.select(classes))}
+            diary = list(db.execute(sa.select(events.c.what).order_by(events.c.event_id)).scalars())
+        assert named["tending plants"] == "active"
+        assert diary == ["class-dropped", "class-removed", "class-resumed", "class-edit-undone", "class-renamed"]

@@ -79,5 +79,7 @@ def test_a_class_does_not_become_itself() -> None:
     row = {"edit_id": 1, "old_class_id": 1, "old_name": "a", "new_name": "b"}
     with pytest.raises(BadInput, match="class 1 cannot become itself"):
         ClassEdit(what="merge", new_class_id=1, **row)
-    with pytest.raises(BadInput, match="'rename' is nothing done to a class"):
-        ClassEdit(what="rename", new_class_id=2, **row)
+    with pytest.raises(BadInput, match="'forget' is nothing done to a class"):
+        ClassEdit(what="forget", new_class_id=2, **row)
+    with pytest.raises(BadInput, match=r"edit 1: undo of edit None\. An undo names one"):
+        ClassEdit(what="undo", new_class_id=1, **row)
