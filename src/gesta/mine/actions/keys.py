@@ -79,14 +79,18 @@ def without_asides(name: str) -> str:
     return bare or name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SynonymKeys:
-    """Synonyms as stems: `words` are exchanged in any name, `names` are whole names; made by `synonym_keys`."""
+    """Synonyms as stems: `words` are exchanged in any name, `names` are whole names; made by `synonym_keys`.
+
+    Two are never equal, so that what is found by one can be remembered.
+    """
 
     words: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
     names: dict[tuple[str, ...], tuple[str, ...]]
 
 
+@lru_cache(maxsize=8)
 def synonym_keys(table: SynonymTable) -> SynonymKeys:
     """The table as stems, the longest phrases first; rows of whole names are followed to the last name of a chain.
 
@@ -130,6 +134,7 @@ def _holds_more(other: tuple[str, ...], kept: tuple[str, ...], left: Counter[str
     return set(other) < set(kept) and Counter(kept) <= left
 
 
+@lru_cache(maxsize=1 << 15)
 def key_of(name: str, *, rule: Rule, synonyms: SynonymKeys) -> tuple[str, ...]:
     """What the name comes down to by that rule; names with equal keys mean one action by it.
 

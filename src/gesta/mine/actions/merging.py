@@ -63,13 +63,12 @@ def proposed_decisions(
     >>> [(row.what, row.name, row.other, row.rule) for row in proposed_decisions(both)]
     [('merge', 'riding motorcycle', 'ride motorbike', 'synonym')]
     """
+    book = _Book(actions, where=where)
+    book.take(earlier)
     found: list[Decision] = []
-    apart = {frozenset((row.name.casefold(), row.other.casefold())) for row in earlier if row.what == "apart"}
-    now = merged_actions(actions, decisions=earlier, where=where)
-    for twin in twins_in(now, synonyms=synonyms):
-        kept, other = now.named(twin.kept), now.named(twin.other)
-        pairs = {frozenset((a.casefold(), b.casefold())) for a in kept.names for b in other.names}
-        if not pairs & apart:
+    for twin in twins_in(book.actions(), synonyms=synonyms):
+        if not book.are_apart(twin.kept, twin.other):
+            book.merge(twin.kept, twin.other)
             found.append(Decision(what="merge", name=twin.kept, other=twin.other, rule=twin.rule, why=twin.why))
     return [*found, *_renamings(actions, decisions=[*earlier, *found], form=form)]
 
@@ -112,13 +111,7 @@ def merged_actions(actions: ActionList, *, decisions: Iterable[Decision], where:
     [(0, 'riding motorcycle', 2)]
     """
     book = _Book(actions, where=where)
-    for row in decisions:
-        if row.what == "merge":
-            book.merge(row.name, row.other)
-        elif row.what == "rename":
-            book.rename(row.name, row.other)
-        else:
-            book.keep_apart(row.name, row.other)
+    book.take(decisions)
     return book.actions()
 
 
@@ -137,18 +130,27 @@ class _Book:
         class_id = self._renamed.get(name.casefold())
         if class_id is None:
             class_id = self._list.named(name, where=self._where).class_id
-        while class_id in self._into:
-            class_id = self._into[class_id]
-        return class_id
+        return self._root(class_id)
+
+    def take(self, decisions: Iterable[Decision]) -> None:
+        for row in decisions:
+            if row.what == "merge":
+                self.merge(row.name, row.other)
+            elif row.what == "rename":
+                self.rename(row.name, row.other)
+            else:
+                self._apart.append((self._id_of(row.name), self._id_of(row.other), row.name, row.other))
+
+    def are_apart(self, name: str, other: str) -> bool:
+        """Whether to merge the two would bring together what is to stay apart."""
+        both = {self._id_of(name), self._id_of(other)}
+        return any({self._root(one), self._root(two)} == both for one, two, _, _ in self._apart)
 
     def merge(self, name: str, other: str) -> None:
         kept, gone = self._id_of(name), self._id_of(other)
         if kept != gone:
             self._rows[kept] = with_action(self._rows[kept], self._rows.pop(gone))
             self._into[gone] = kept
-
-    def keep_apart(self, name: str, other: str) -> None:
-        self._apart.append((self._id_of(name), self._id_of(other), name, other))
 
     def rename(self, name: str, new: str) -> None:
         class_id = self._id_of(name)

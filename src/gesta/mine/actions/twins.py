@@ -11,7 +11,7 @@ from gesta.mine.actions.synonyms import SynonymTable, shipped_synonyms
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Twin:
-    """Two classes of a list that mean one action; `kept` stands first in the list."""
+    """Two classes of a list that mean one action; `kept` stands before the other."""
 
     kept: str
     other: str
@@ -20,10 +20,11 @@ class Twin:
 
 
 def twins_in(actions: ActionList, *, synonyms: SynonymTable | None = None) -> list[Twin]:
-    """Every class that means what a class before it means, once, in the list's order.
+    """Pairs of classes that mean one action, enough of them to make one class of all that do, in the list's order.
 
-    A class is compared by all its names, so one that was merged already brings its other names along. Where several
-    rules hold the strictest is named; where several classes before it mean the same, the first.
+    A class is compared with those before it, by all its names, so one that was merged already brings its other names
+    along. Where several rules hold the strictest is named. A class that brings two classes before it together, which
+    no rule holds for, is there with each of them.
 
     Args:
         synonyms: None = those shipped.
@@ -38,19 +39,25 @@ def twins_in(actions: ActionList, *, synonyms: SynonymTable | None = None) -> li
     """
     keys = synonym_keys(shipped_synonyms() if synonyms is None else synonyms)
     first_of: dict[tuple[Rule, tuple[str, ...]], int] = {}
+    first_in_class = list(range(len(actions)))
     found: list[Twin] = []
     for place, action in enumerate(actions.actions):
         mine = [(rule, key_of(name, rule=rule, synonyms=keys), name) for rule in RULES for name in action.names]
-        hit = next(((rule, key, name) for rule, key, name in mine if (rule, key) in first_of), None)
-        if hit is not None:
-            rule, key, name = hit
-            kept = actions.actions[first_of[rule, key]]
-            found.append(
-                Twin(kept=kept.name, other=action.name, rule=rule, why=_why(rule, key, kept.names, name, keys))
-            )
-        for rule, key, _ in mine:
-            first_of.setdefault((rule, key), place)
+        for rule, key, name in mine:
+            at = first_of.setdefault((rule, key), place)
+            here, there = _root(place, first_in_class), _root(at, first_in_class)
+            if here != there:
+                first_in_class[max(here, there)] = min(here, there)
+                kept = actions.actions[at]
+                why = _why(rule, key, kept.names, name, keys)
+                found.append(Twin(kept=kept.name, other=action.name, rule=rule, why=why))
     return found
+
+
+def _root(place: int, first_in_class: list[int]) -> int:
+    while first_in_class[place] != place:
+        place = first_in_class[place]
+    return place
 
 
 def _why(rule: Rule, key: tuple[str, ...], names: tuple[str, ...], other: str, keys: SynonymKeys) -> str:
