@@ -20,8 +20,8 @@ LINE = (
 
 OTHERS = (
     "run", "demo", "board", "actions", "noise", "classes", "queries", "catalogue", "world", "prepare", "score", "study",
-    "benchmark", "features", "bank", "train-detector", "replenish", "diff", "bias", "tables", "lint", "convert", "export",
-    "onnx", "weights",
+    "benchmark", "features", "bank", "train-detector", "replenish", "diff", "bias", "geography", "tables", "lint",
+    "convert", "export", "onnx", "weights", "select-training",
 )  # fmt: skip
 """Commands that are not on the line: they drive it, feed it or show it."""
 
