@@ -8,7 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from gesta.formats import merge_label_maps, read_label_map
+from gesta.formats import merge_label_maps
+from gesta.mine.actions import label_map_of
 from gesta.mine.candidates import (
     STAGE,
     UNMATCHED,
@@ -118,7 +119,7 @@ def _planned(
         raise BadInput(f"{windows_per_video} windows a video", mend="Want at least 1")
     if search is not None and search.k < 1:
         raise BadInput(f"{search.k} clips a video and action", mend="Want at least 1")
-    own = read_label_map(actions)
+    own = label_map_of(actions)
     arguments: dict[str, Json] = {
         "clip_us": clip_us, "windows_per_video": windows_per_video, "unmatched": unmatched,
     }  # fmt: skip
@@ -277,7 +278,7 @@ def run_mine(
     how many it gained.
 
     Args:
-        actions: a label map, or a list of names, a name a line, whose ids are the lines' numbers.
+        actions: a label map, an action list, or a list of names, a name a line, whose ids are the lines' numbers.
         clip_s: length of a clip, seconds; a shorter video is one window.
         windows_per_video: windows at most, evenly spread, without overlap.
         unmatched: what becomes of a video whose title names no action: `reject` it, or ask for `all` actions.

@@ -16,6 +16,7 @@ from gesta.mine.actions import (
     action_list,
     in_form,
     joined,
+    label_map_of,
     read_action_list,
     read_actions,
     read_all_actions,
@@ -272,3 +273,9 @@ def test_two_ids_of_one_name_are_one_class_with_two_origins(tmp_path: Path) -> N
 def test_a_bad_row_names_path_and_line(tmp_path: Path) -> None:
     with pytest.raises(BadRow, match=r"a.csv:3: the quotes do not pair"):
         read_actions(written(tmp_path / "a.csv", 'label\nrun\n"walk\n'))
+
+
+def test_an_action_list_is_a_label_map_too(tmp_path: Path) -> None:
+    write_actions(tmp_path / "a.csv", shipped_actions("ava-60"))
+    assert label_map_of(tmp_path / "a.csv").rows()[0] == (1, "bend/bow (at the waist)", "PERSON_MOVEMENT")
+    assert label_map_of(written(tmp_path / "a.txt", "yoga\nzumba\n"))["name"].to_list() == ["yoga", "zumba"]

@@ -35,6 +35,7 @@ from gesta.mine.actions.lists import Action, ActionList, Origin, is_action_list,
 from gesta.mine.actions.names import readable_name
 from gesta.mine.actions.shipped import ACTION_LISTS, AVA_CATEGORIES, shipped_actions
 from gesta.schema import BadInput, BadRow
+from gesta.tables import frame_of
 
 _NAME_COLUMNS = ("name", "label", "class", "action", "activity", "act_name", "class_name", "display_name")
 _ID_COLUMNS = ("class_id", "id", "label_id", "act_id", "index")
@@ -86,6 +87,18 @@ def read_actions(
     if rows is not None:
         return _listed(rows, source=called, path=path)
     return _of_dataset(path, source=called, format_name=format_name, label_map=label_map)
+
+
+def label_map_of(path: Path) -> pl.DataFrame:
+    """The `label_map` table of a file of actions: an action list, or a label map or plain list as it stands.
+
+    Raises:
+        BadInput: there is no such file, it cannot be read, or holds no class.
+        BadRow: a line is not what it must be.
+    """
+    if path.suffix == ".csv" and is_action_list(path):
+        return frame_of("label_map", read_action_list(path).classes)
+    return read_label_map(path)
 
 
 def read_all_actions(wheres: Iterable[Path | str]) -> ActionList:
