@@ -190,7 +190,7 @@ def _filled(
     order = _order_of_tiles(boxed_RC[:num])
     edges = np.arange(0, num, TILE)
     # Single precision: each coordinate's sum, over Q of them; directions rounded; the mixing undone for the boxes.
-    rounding = np.sqrt(num_coordinates) * (2 * rounding_margin(num_dims) + 1e-6)
+    rounding = np.sqrt(num_coordinates) * (2 * rounding_margin(num_dims + PANEL) + 1e-6)
     return Projected(
         number_M=number_R[order],
         words_MW=bytes_RQ[order].view(np.int32),
