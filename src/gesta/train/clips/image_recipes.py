@@ -9,11 +9,11 @@ from gesta.train.clips.recipe import ClipRecipe, ClipTest
 
 
 def frame_r18_images() -> ClipRecipe:
-    """`frame_r18_small`, a ResNet-18 from scratch, on pictures of 72 px: for few classes and a processor.
+    """`frame_r18_small`, a ResNet-18 from scratch, on pictures of 64 px: for few classes and a processor.
 
     Command: `gesta train IMAGES --recipe frame_r18_images --out WORK/frames`.
 
-    Hardware and cost: 2 processor cores; about 25 ms of one core a picture and epoch.
+    Hardware and cost: 2 processor cores; about 30 ms of one core a picture and epoch.
 
     Expect: on frames of the rendered world's ten actions the share that `benchmarks/positions.py` measures
     (`docs/results.md`).
@@ -23,10 +23,10 @@ def frame_r18_images() -> ClipRecipe:
     return ClipRecipe(
         name="frame_r18_images",
         model="frame_r18_small",
-        frames=ClipFrames(num_frames=1, rate=1.0, side_px=80, side="short", crop_px=72),
-        augment=ClipAugment(crop="random", jitter_time=False, flip=False, scale_px=(76, 100), color_frac=0.3),
-        epochs=12,
-        clips_per_batch=32,
+        frames=ClipFrames(num_frames=1, rate=1.0, side_px=72, side="short", crop_px=64),
+        augment=ClipAugment(crop="random", jitter_time=False, flip=False, scale_px=(66, 88), color_frac=0.3),
+        epochs=15,
+        clips_per_batch=16,
         optimiser="adamw",
         base_lr=1e-3,
         weight_decay=0.02,
