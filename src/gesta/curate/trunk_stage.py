@@ -152,7 +152,7 @@ def run_curate_by_trunk(
     )
 
 
-OWN_MIN_COSINE: Mapping[str, float] = {"perceptual-hash": 0.8, "sketch": 0.8}
+OWN_MIN_COSINE: Mapping[str, float] = {"perceptual-hash": 0.7, "sketch": 0.8}
 """Thresholds of trunks whose cosines mean something else than a network's. Source: ours, `benchmarks/copies.py`."""
 
 

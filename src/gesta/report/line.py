@@ -16,7 +16,7 @@ Tables = Mapping[str, pl.DataFrame | None]
 
 READ = (
     "videos", "label_map", "clips", "candidates", "tracks", "key_frames", "items", "votes", "clip_labels",
-    "box_labels", "workers", "duplicates", "kept",
+    "box_labels", "workers", "duplicates", "components", "kept",
 )  # fmt: skip
 """Tables of the work folder that the page shows."""
 

@@ -7,6 +7,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 import gesta
 from gesta.report.charts import loss_curve, worker_scatter
 from gesta.report.clips import duplicate_pairs, example_clips
@@ -170,7 +172,17 @@ def _duplicates(work: Path, tables: Tables, *, max_pairs: int) -> dict[str, Any]
             f"{len(pairs):,} pairs of clips show the same footage, in {pairs['cluster'].n_unique():,} clusters; one "
             "clip of each cluster stays, outlined here. Shown from the surest pair to the least sure."
         )
-    return {"ran": True, "says": says, "pairs": duplicate_pairs(tables, home=work, max_pairs=max_pairs)}
+    components = rows_or_none(tables, "components").sort("component")
+    chains = components.filter(pl.col("least_cosine") < pl.col("min_cosine"))
+    if len(chains):
+        says += (
+            f" {len(chains):,} of {len(components):,} groups hang together as a chain only: two clips of theirs are "
+            "less alike than what makes a pair."
+        )
+    return {
+        "ran": True, "says": says, "pairs": duplicate_pairs(tables, home=work, max_pairs=max_pairs),
+        "loosest": components.head(max_pairs).to_dicts(), "num_components": len(components),
+    }  # fmt: skip
 
 
 def _scores(scores: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from gesta.cli.main import main
 from gesta.release import run_release
 from gesta.report import SECTIONS, newest_release, run_report
-from gesta.schema import BadInput
-from gesta.tables import read_rejects, read_table, table_path
+from gesta.schema import BadInput, Component
+from gesta.tables import frame_of, made_by, read_rejects, read_table, table_path, write_table
 
 write_work = runpy.run_path(str(Path(__file__).parents[1] / "release" / "tables_by_hand.py"))["write_work"]
 VOID = {"meta", "link", "br", "img", "source", "hr", "input"}
@@ -189,6 +189,26 @@ def test_headline_and_training(full: Path):
     assert "44.5 clips/s" in words(reader.text["training"])
     assert "25.0 %" in words(reader.text["training"])
     assert "wall, s431.5" in words(reader.text["provenance"])
+
+
+def test_the_loosest_groups_of_copies_are_shown_and_chains_named(full: Path, tmp_path: Path):
+    shutil.copytree(full, tmp_path / "full")
+    groups = [
+        Component(
+            component=place, cluster=place, class_id=None if place else 3, num_clips=4 + place, num_videos=4,
+            num_classes=1, num_pairs=3, min_cosine=0.97, least_cosine=least, kept_clip_id=f"clip <{place}>",
+        )
+        for place, least in enumerate((0.911, 0.983))
+    ]  # fmt: skip
+    made = made_by("test", arguments={}, inputs={})
+    path = table_path(tmp_path / "full" / "work", "components")
+    write_table(path, "components", frame_of("components", groups), made_by=made)
+    render(tmp_path / "full", tmp_path / "page.html")
+    text = words(read(tmp_path / "page.html").text["duplicates"])
+    assert "1 of 2 groups hang together as a chain only" in text
+    assert text.index("0.911 · a chain") < text.index("0.983")
+    assert "clip <0>" in text
+    assert "loosest" not in words(read(full / "page.html").text["duplicates"]), "no table, nothing said"
 
 
 def test_videos_that_cannot_be_shown_are_named_not_fatal(full: Path):

@@ -1,0 +1,245 @@
+"""Planted copies found, kind by kind: the footage check, trunks without weights, and a trunk that was trained.
+
+The copies are those of a rendered world (`gesta world --copies all`): one clip a video, its whole length, all accepted
+and all compared with all. A copy is found when its cluster holds its source, or another copy of that source; a pair of
+videos in one cluster that share no footage is a false pair.
+
+The trained trunk is `frame_r18_images` on pictures of *another* world, told which video each picture comes from, copies
+and mirror images of the video included; what its last layer is given, averaged over a video by `gesta features`, is
+the vector. No kind of copy is held back from its training, only the people, places and videos are others.
+
+Run: python -m benchmarks.copies [--folder FOLDER]
+
+With a folder a broken run goes on where it was, and what each part cost adds up there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import polars as pl
+
+from gesta.curate import run_curate
+from gesta.curate.trunk_stage import min_cosine_of_trunk, run_curate_by_trunk
+from gesta.import_.folder import run_import_folder
+from gesta.predict.features import run_features
+from gesta.schema import Clip, ClipLabel, LabelClass
+from gesta.tables import frame_of, made_by, read_table, table_path, write_json, write_table
+from gesta.train.clips import find_clip_recipe, open_clips, run_train_clips
+from gesta.video import probe, read_frames
+from gesta.world import COPY_DAMAGE, Copies, render_world, score_copies, score_duplicates
+
+NUM_VIDEOS, NUM_TRAIN_VIDEOS, COPY_SHARE = 220, 60, 0.45
+COPIES = Copies(kinds=COPY_DAMAGE, share=COPY_SHARE)
+EPOCHS = 6
+LAYER = "body"
+STRIDE_S = 0.25
+SWEEP = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.99)
+"""Thresholds at which each trunk is tried, beside its own."""
+RESULTS = Path(__file__).parent / "results"
+MADE = made_by("benchmark", arguments={}, inputs={})
+
+
+@contextmanager
+def counted(folder: Path, name: str) -> Iterator[None]:
+    """Adds what the block costs this process and its children, in processor seconds, to `costs.json` in the folder."""
+    started = _cpu_s()
+    try:
+        yield
+    finally:
+        costs = costs_of(folder)
+        costs[name] = round(costs.get(name, 0.0) + _cpu_s() - started, 1)
+        write_json(folder / "costs.json", dict(costs))
+
+
+def costs_of(folder: Path) -> dict[str, float]:
+    """Processor seconds by part, so far."""
+    path = folder / "costs.json"
+    return dict(json.loads(path.read_bytes())) if path.is_file() else {}
+
+
+def _cpu_s() -> float:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def whole_videos(world: Path, work: Path) -> None:
+    """A work folder with one clip a video that can be read, its whole length, accepted."""
+    work.mkdir(parents=True, exist_ok=True)
+    run_import_folder(work, folder=world / "videos", workers=1)
+    videos = read_table(work, "videos")
+    ends = [
+        (row["video_id"], row["start_us"], row["start_us"] + row["duration_us"]) for row in videos.iter_rows(named=True)
+    ]
+    clips = [Clip(clip_id=f"{name}.whole", video_id=name, start_us=start, end_us=end) for name, start, end in ends]
+    labels = [
+        ClipLabel(clip_id=clip.clip_id, class_id=1, verdict="accepted", num_yes=3, num_no=0, num_unsure=0, num_broken=0)
+        for clip in clips
+    ]
+    for table, rows in (("clips", clips), ("clip_labels", labels), ("label_map", [LabelClass(class_id=1, name="any")])):
+        write_table(table_path(work, table), table, frame_of(table, rows), made_by=MADE)
+
+
+def write_pictures(world: Path, folder: Path) -> int:
+    """How many pictures were written: a class a video with copies of it, frames as they are and mirrored."""
+    truth = read_table(world, "truth_videos").filter(pl.col("is_readable"))
+    copied = set(truth["source_video_id"].drop_nulls())
+    num = 0
+    for row in truth.iter_rows(named=True):
+        source = row["source_video_id"] or row["video_id"]
+        if source not in copied or " of " in (row["damage"] or ""):
+            # A compilation shows other videos too.
+            continue
+        target = folder / f"video {source}"
+        target.mkdir(parents=True, exist_ok=True)
+        facts = probe(world / row["path"])
+        times_us = [facts.start_us + round((k + 0.5) * facts.duration_us / 6) for k in range(6)]
+        for number, frame in enumerate(read_frames(world / row["path"], times_us)):
+            shown = frame[:, ::-1] if number % 2 else frame
+            cv2.imwrite(str(target / f"{row['video_id']}_{number}.jpg"), shown[:, :, ::-1])
+            num += 1
+    return num
+
+
+def train_trunk(folder: Path, *, num_videos: int, epochs: int) -> tuple[Path, int]:
+    """The trained model's file, and how many pictures it learnt from."""
+    with counted(folder, "render_train_world"):
+        render_world(
+            folder / "seen",
+            seed=42,
+            num_videos=num_videos,
+            copies=Copies(kinds=COPY_DAMAGE, share=COPY_SHARE),
+            workers=1,
+        )
+    num_pictures = write_pictures(folder / "seen", folder / "pictures")
+    recipe = dataclasses.replace(find_clip_recipe("frame_r18_images"), epochs=epochs)
+    with counted(folder, "train"):
+        clips, _ = open_clips(folder / "pictures", frames=recipe.frames)
+        run_train_clips(clips, out=folder / "model", recipe=recipe, device="cpu", threads=1, log_every_steps=1000)
+    return folder / "model" / "model.pt", num_pictures
+
+
+def scored(world: Path, work: Path) -> dict[str, Any]:
+    """What the table `duplicates` of the work folder says of the world's copies."""
+    tables = {"duplicates": read_table(work, "duplicates"), "clips": read_table(work, "clips")}
+    overall = score_duplicates(world, **tables)
+    kinds = score_copies(world, **tables)
+    right, wrong = (sum(getattr(kind, name) for kind in kinds) for name in ("num_right_pairs", "num_wrong_pairs"))
+    components = read_table(work, "components")
+    return {
+        "num_planted": overall.num_planted, "num_found": overall.num_found,
+        "recall": round(overall.num_found / overall.num_planted, 4), "num_false_pairs": overall.num_false_merges,
+        "precision": round(right / (right + wrong), 4) if right + wrong else None,
+        "num_components": len(components),
+        "num_chains": int((components["least_cosine"] < components["min_cosine"]).sum()),
+        "kinds": [kind.as_json() for kind in kinds],
+    }  # fmt: skip
+
+
+def by_trunk(folder: Path, *, name: str, trunk: str = "", features: Path | None = None) -> dict[str, Any]:
+    """The trunk at its own threshold, and at those of the sweep."""
+    world, work = folder / "world", folder / "work"
+    own = min_cosine_of_trunk(trunk)
+    sweep = []
+    with counted(folder, name):
+        run_curate_by_trunk(work, trunk=trunk, features=features, min_cosine=own, workers=1)
+    told = {"min_cosine": own, **scored(world, work)}
+    for min_cosine in SWEEP:
+        run_curate_by_trunk(work, trunk=trunk, features=features, min_cosine=min_cosine, workers=1)
+        found = scored(world, work)
+        kept = ("recall", "precision", "num_false_pairs", "num_chains")
+        recalls = {str(kind["kind"]): kind["recall"] for kind in found["kinds"] if kind["recall"] is not None}
+        sweep.append({"min_cosine": min_cosine, **{key: found[key] for key in kept}, "recall_of_kind": recalls})
+    return {**told, "sweep": sweep}
+
+
+def measure(
+    folder: Path,
+    *,
+    num_videos: int = NUM_VIDEOS,
+    num_train_videos: int = NUM_TRAIN_VIDEOS,
+    epochs: int = EPOCHS,
+    on_methods: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Precision and recall of every method, by kind of copy; `on_methods` is told what there is after each."""
+    world, work = folder / "world", folder / "work"
+    with counted(folder, "render_world"):
+        render_world(world, seed=41, num_videos=num_videos, copies=COPIES, workers=1)
+    whole_videos(world, work)
+    told: dict[str, Any] = {
+        "num_videos": num_videos, "copy_share": COPY_SHARE, "num_clips": len(read_table(work, "clips")), "methods": {},
+    }  # fmt: skip
+    methods = told["methods"]
+    methods["perceptual-hash"] = by_trunk(folder, name="perceptual-hash", trunk="perceptual-hash")
+    on_methods(told)
+    with counted(folder, "footage"):
+        run_curate(work, workers=1)
+    methods["footage"] = {"min_cosine": 0.42, **scored(world, work)}
+    on_methods(told)
+    model, num_pictures = train_trunk(folder, num_videos=num_train_videos, epochs=epochs)
+    with counted(folder, "features"):
+        run_features(
+            model, videos=world / "videos", out=folder / "features.parquet", layer=LAYER, stride_s=STRIDE_S, threads=1
+        )
+    told |= {"num_train_pictures": num_pictures, "epochs": epochs}
+    methods["trained"] = by_trunk(folder, name="trained", features=folder / "features.parquet")
+    on_methods(told)
+    methods["sketch"] = by_trunk(folder, name="sketch", trunk="sketch")
+    on_methods(told)
+    return told
+
+
+def table_of(methods: dict[str, Any]) -> Sequence[str]:
+    """Lines of recall by kind, one column a method."""
+    names = list(methods)
+    lines = [f"{'kind':<14}" + "".join(f"{name:>18}" for name in names)]
+    for place, kind in enumerate(methods[names[0]]["kinds"]):
+        told = [methods[name]["kinds"][place] for name in names]
+        shown = ["-" if one["recall"] is None else f"{one['num_found']}/{one['num_planted']}" for one in told]
+        lines.append(f"{kind['kind']:<14}" + "".join(f"{text:>18}" for text in shown))
+    return lines
+
+
+def main() -> None:
+    """Measure, print one table, write the JSON after each method."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--folder", type=Path, default=None)
+    given = parser.parse_args().folder
+    date = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+
+        def write(told: dict[str, Any]) -> None:
+            result = {
+                "what": "copies planted in a rendered world that each way of curation finds, by kind, and false pairs",
+                "hardware": f"{os.cpu_count()}core-cpu",
+                "processor": platform.processor() or platform.machine(),
+                "date": date,
+                "load": os.getloadavg()[0],
+                "versions": {name: importlib.metadata.version(name) for name in ("gesta", "torch", "av", "numpy")},
+                **told,
+                "cpu_s": costs_of(folder),
+            }
+            write_json(RESULTS / f"copies_{os.cpu_count()}core-cpu_{date}.json", result)
+            print("\n".join(table_of(told["methods"])), flush=True)
+
+        measure(folder, on_methods=write)
+
+
+if __name__ == "__main__":
+    main()
