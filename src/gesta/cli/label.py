@@ -33,6 +33,8 @@ _file = click.Path(dir_okay=False, exists=True, path_type=Path)
 @click.option("--gold", type=_file, default=None, help="File of known answers (item_id, answer): csv, jsonl, parquet.")
 @click.option("--scores", type=_file, default=None, help="Classifier's scores (clip_id, class_id, score) that rank the "
               "final filter.")  # fmt: skip
+@click.option("--lowest", "lowest_frac", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
+              help="Share of each class's clips, the least sure ones, that the final filter shows.")  # fmt: skip
 @click.option("--database", default=None, help="SQLAlchemy URL of the vote log.  [default: WORK/labels.sqlite]")
 @click.option("--min-gold", default=8, show_default=True, help="Gold answers after which a worker is judged.")
 @click.option("--min-accuracy", default=0.7, show_default=True, help="Share of gold a worker must have right.")
@@ -58,6 +60,7 @@ def command(
     port: int,
     gold: Path | None,
     scores: Path | None,
+    lowest_frac: float,
     database: str | None,
     min_gold: int,
     min_accuracy: float,
@@ -122,6 +125,7 @@ def command(
             port=port,
             gold=gold,
             scores=scores,
+            lowest_frac=lowest_frac,
             export=export,
             database=database,
             kinds=kinds or None,

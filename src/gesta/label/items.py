@@ -58,12 +58,12 @@ _USED: Mapping[str, tuple[str, ...]] = {
     "person": ("key_frame_boxes", "key_frames", "tracks"),
     "box": ("proposed_labels", "candidates", "clips", "key_frames", "tracks"),
     "cluster": ("reviews",),
-    "class": ("kept", "clip_scores", "duplicates", "reviews"),
+    "class": ("kept", "clip_scores", "fold_scores", "label_issues", "duplicates", "reviews"),
 }
 """The tables that each kind is made of: those that must be there, and those that are read where they are."""
 
 
-def build_items(work: Path, *, kinds: Sequence[str] = KINDS_BY_DEFAULT) -> StageSummary:
+def build_items(work: Path, *, kinds: Sequence[str] = KINDS_BY_DEFAULT, lowest_frac: float = 1.0) -> StageSummary:
     """Write the items table: the questions of these kinds anew, those of other kinds as they stand in it.
 
     clip: every candidate. suggestion: clips that workers rejected with a majority of no. frame: every key-frame.
@@ -75,10 +75,15 @@ def build_items(work: Path, *, kinds: Sequence[str] = KINDS_BY_DEFAULT) -> Stage
     Where `detect` has not run there are no box items. A candidate whose clip or class is unknown is rejected
     (`no-clip`, `no-class`).
 
+    Args:
+        work: the work folder.
+        kinds: some of the kinds of question.
+        lowest_frac: of each class's clips only so many of the least sure are reviewed; 1 = all.
     Raises:
         MissingTable: a table that a kind is made of is not there; the message names the verb that makes it.
         UnknownName: a kind is none.
-        BadInput: no kind is named, or the label map calls a proposed action otherwise than AVA does.
+        BadInput: no kind is named, `lowest_frac` is not above 0 and up to 1, or the label map calls a proposed action
+            otherwise than AVA does.
         Refused: a class that a split made has come to mean another.
     """
     for kind in kinds:
@@ -90,7 +95,7 @@ def build_items(work: Path, *, kinds: Sequence[str] = KINDS_BY_DEFAULT) -> Stage
         # What an interrupted edit of classes left undone, or `mine` undid.
         finish_edits(work)
     others = _items_that_stay(work, kinds)
-    provenance = _provenance(work, kinds=kinds, others=others)
+    provenance = _provenance(work, kinds=kinds, others=others, lowest_frac=lowest_frac)
     outputs = (table_path(work, "items"), rejects_path(work, STAGE))
     if all(is_current(path, provenance) for path in outputs):
         rejected = read_table(outputs[1], "rejects")["reason"].value_counts()
@@ -105,7 +110,7 @@ def build_items(work: Path, *, kinds: Sequence[str] = KINDS_BY_DEFAULT) -> Stage
         "person": lambda: person_items(work),
         "box": lambda: proposed_box_items(work) if is_proposed else tracked_box_items(asked, work),
         "cluster": lambda: cluster_items(work),
-        "class": lambda: class_items(work),
+        "class": lambda: class_items(work, lowest_frac=lowest_frac),
     }
     made = [sources[kind]() for kind in ANSWERS_OF if kind in kinds]
     frame = pl.concat([others, *made]).unique("item_id", keep="first", maintain_order=True)
@@ -126,11 +131,11 @@ def _items_that_stay(work: Path, kinds: Sequence[str]) -> pl.DataFrame:
     return read_table(work, "items").filter(~pl.col("kind").is_in(list(kinds)) | is_reviewed)
 
 
-def _provenance(work: Path, *, kinds: Sequence[str], others: pl.DataFrame) -> Provenance:
+def _provenance(work: Path, *, kinds: Sequence[str], others: pl.DataFrame, lowest_frac: float) -> Provenance:
     needed = {table for kind in kinds for table in _NEEDED[kind]}
     used = {table for kind in kinds for table in _USED.get(kind, ())}
     present = {table for table in used if read_sidecar(table_path(work, table)) is not None}
-    arguments: dict[str, Json] = {"kinds": sorted(kinds)}
+    arguments: dict[str, Json] = {"kinds": sorted(kinds), **({"lowest_frac": lowest_frac} if lowest_frac < 1 else {})}
     if len(others):
         text = "\n".join(sorted(json.dumps(row) for row in others.iter_rows()))
         arguments["other_items"] = hashlib.sha256(text.encode()).hexdigest()

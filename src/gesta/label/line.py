@@ -31,6 +31,7 @@ def run_label(
     port: int = 8000,
     gold: Path | None = None,
     scores: Path | None = None,
+    lowest_frac: float = 1.0,
     export: bool = False,
     database: str | None = None,
     kinds: Sequence[str] | None = None,
@@ -46,6 +47,7 @@ def run_label(
         port: 0 = any that is free.
         gold: file of known answers (item_id, answer); None = those the work folder has.
         scores: file of a classifier's scores (clip_id, class_id, score) that rank the pages of the final filter.
+        lowest_frac: share of each class's clips, the least sure ones, that the final filter shows.
         export: write the votes table of what is there, and serve nothing.
         database: SQLAlchemy URL; None = `work/labels.sqlite`.
         kinds: of items that are made and asked; None = clips and boxed persons.
@@ -60,7 +62,7 @@ def run_label(
     """
     if scores is not None:
         import_scores(work, scores=scores)
-    made = prepare(work, gold=gold, kinds=kinds)
+    made = prepare(work, gold=gold, kinds=kinds, lowest_frac=lowest_frac)
     if not export:
         with running_server(
             work, host=host, port=port, database=database, rules=rules, seed=seed, skill_of=skill_of,
@@ -109,9 +111,11 @@ def run_simulated(
     return replace(summary, numbers={**summary.numbers, "num_new_votes": crowd.num_votes, **rate})
 
 
-def prepare(work: Path, *, gold: Path | None = None, kinds: Sequence[str] | None = None) -> StageSummary:
+def prepare(
+    work: Path, *, gold: Path | None = None, kinds: Sequence[str] | None = None, lowest_frac: float = 1.0
+) -> StageSummary:
     """Make the items table, and the gold table where a file of known answers is given."""
-    made = build_items(work) if kinds is None else build_items(work, kinds=kinds)
+    made = build_items(work) if kinds is None else build_items(work, kinds=kinds, lowest_frac=lowest_frac)
     if gold is None:
         return made
     known = import_gold(work, gold=gold)

@@ -95,7 +95,7 @@ def take_in_items(
     _update(db, changed, gone)
     new = numbered.join(there, on="item_id", how="anti").sort("seq")
     _insert(db, new, rules=rules)
-    # After some classes' items the database holds neither those tables nor the ones of last time: an edit that is undone
+    # After some classes' items the database holds neither those tables nor those of last time: an edit that is undone
     # brings the tables of last time back.
     db.execute(sa.delete(settings).where(settings.c.name == SETTING))
     if class_ids is None:

@@ -97,6 +97,8 @@ def _clips_json(question: Question, *, base: str, query: str) -> list[dict[str, 
     if question.kind == "class":
         for told, clip in zip(clips, question.detail.get("clips", []), strict=True):
             told["score"], told["near"] = clip.get("score"), clip.get("near")
+            if clip.get("suggested"):
+                told["suggested"] = clip["suggested"]
         return clips
     pairs: list[list[list[float]]] = [[] for _ in clips]
     for n, m, cosine in question.detail.get("similarity", []):

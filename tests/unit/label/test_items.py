@@ -19,9 +19,11 @@ from gesta.schema import (
     ClipReview,
     ClipScore,
     Duplicate,
+    FoldScore,
     Kept,
     KeyFrameBox,
     LabelClass,
+    LabelIssue,
     MissingTable,
     Proposal,
     ProposedLabel,
@@ -218,6 +220,31 @@ def test_a_class_is_ranked_and_look_alikes_stand_together(work_folder: WorkFolde
     assert [(clip["clip_id"], clip["score"], clip["near"]) for clip in page["clips"]] == [
         ("c01", 0.9, None), ("c00", 0.1, 0), ("c02", 0.5, None), ("c03", None, None),
     ]  # fmt: skip
+
+
+def test_scores_of_classifiers_that_never_saw_a_clip_rank_where_nobody_gave_others(work_folder: WorkFolder) -> None:
+    work = work_folder(num_clips=4, num_classes=2)
+    write(work, "clip_labels", [label(f"c0{n}", num_yes=3, num_no=n) for n in range(4)])
+    scores = [FoldScore(clip_id=f"c0{n}", class_id=1, score=s, fold=0) for n, s in enumerate((0.2, 0.9, 0.1, 0.7))]
+    write(work, "fold_scores", [*scores, FoldScore(clip_id="c00", class_id=2, score=0.8, fold=0)])
+    issue = LabelIssue(
+        clip_id="c02", class_id=1, rank=1, score=0.1, suggested_class_id=2, suggested_score=0.9, rule="both"
+    )
+    write(work, "label_issues", [issue])
+    build_items(work, kinds=["class"])
+    (page,) = details(work, "class").values()
+    assert [clip["clip_id"] for clip in page["clips"]] == ["c01", "c03", "c00", "c02"]
+    assert [clip.get("suggested") for clip in page["clips"]] == [None, None, None, "action 2"]
+    # Of four clips the least sure third is two, rounded up.
+    build_items(work, kinds=["class"], lowest_frac=1 / 3)
+    (page,) = details(work, "class").values()
+    assert [clip["clip_id"] for clip in page["clips"]] == ["c00", "c02"]
+    with pytest.raises(BadInput, match=r"lowest_frac=0\. Want more than 0"):
+        build_items(work, kinds=["class"], lowest_frac=0)
+    write(work, "clip_scores", [ClipScore(clip_id="c02", class_id=1, score=5.0)])
+    build_items(work, kinds=["class"])
+    (page,) = details(work, "class").values()
+    assert page["clips"][0]["clip_id"] == "c02"
 
 
 def test_pages_hold_no_more_than_can_be_seen_and_part_no_look_alikes(tmp_path: Path) -> None:

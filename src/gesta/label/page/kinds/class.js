@@ -48,7 +48,8 @@ export function mount(root, question, ctx) {
     const tile = el("button", { type: "button", class: "class-tile", tabindex: "-1" }, screen,
       el("span", { class: "class-foot" },
         el("b", { text: `#${firstRank + place}` }), score === null ? null : el("span", { class: "class-score", text: score.toFixed(2) }),
-        groups[place] === null ? null : el("span", { class: "class-near", text: "≈ alike" }), bar),
+        groups[place] === null ? null : el("span", { class: "class-near", text: "≈ alike" }),
+        clip.suggested ? el("span", { class: "class-suggested", text: `${clip.suggested}?` }) : null, bar),
       el("span", { class: "class-cross", "aria-hidden": "true", text: "✕" }));
     if (groups[place] !== null) {
       const isFirst = groups[place - 1] !== groups[place];
@@ -158,7 +159,7 @@ export function mount(root, question, ctx) {
       tile.setAttribute("aria-pressed", String(isRemoved));
       const near = groups[place] === null ? "" : ", near-duplicate of its neighbour";
       const score = clip.score === undefined || clip.score === null ? "" : `, score ${clip.score.toFixed(2)}`;
-      tile.setAttribute("aria-label", `Rank ${firstRank + place}${score}${near}: ${isRemoved ? "remove" : "keep"}`);
+      tile.setAttribute("aria-label", `Rank ${firstRank + place}${score}${near}${clip.suggested ? `, may show ${clip.suggested}` : ""}: ${isRemoved ? "remove" : "keep"}`);
     });
     const removed = sorted().length;
     count.replaceChildren(el("b", { text: String(clips.length - removed) }), " kept",
