@@ -71,6 +71,7 @@ from gesta.schema.nouns import (
 from gesta.schema.protocols import BOX_PROTOCOL, CLIP_PROTOCOL, PROTOCOLS, Protocol, TrustRule, fewest_votes_left
 from gesta.schema.query_nouns import QUERY_FORMS, QUERY_SOURCES, Query
 from gesta.schema.questions import ANSWERS_OF, MIN_IOU, is_right
+from gesta.schema.selection_nouns import SELECTION_REASONS, SelectedClip
 from gesta.schema.release_nouns import PastSplit
 from gesta.schema.times import US_PER_S, format_seconds, parse_seconds
 
@@ -87,6 +88,7 @@ __all__ = [
     "PROTOCOLS",
     "QUERY_FORMS",
     "QUERY_SOURCES",
+    "SELECTION_REASONS",
     "US_PER_S",
     "VERDICTS",
     "Availability",
@@ -132,6 +134,7 @@ __all__ = [
     "QueryMatch",
     "Refused",
     "Reject",
+    "SelectedClip",
     "Reviews",
     "SplitRow",
     "Suggestion",

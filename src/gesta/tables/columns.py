@@ -70,6 +70,7 @@ _KINDS = (
     TableKind("availability", schema.Availability, ("file", "video_id"), "import"),
     TableKind("label_map", schema.LabelClass, ("class_id",), "import"),
     TableKind("queries", schema.Query, ("class_id", "language", "query"), "queries"),
+    TableKind("selected_clips", schema.SelectedClip, ("clip_id",), "select-training"),
     TableKind("matches", schema.Match, ("video_id", "class_id"), "catalogue search"),
     TableKind("query_matches", schema.QueryMatch, ("class_id", "language", "query"), "catalogue search"),
     TableKind("clips", schema.Clip, ("clip_id",), "mine"),

@@ -34,7 +34,7 @@ Source: ours; the Kinetics-700-2020 paper, section 2, removes "stop words and ar
 prepositions stay: they tell "sauter dans la piscine" from "sauter de la piscine"'s neighbours.
 """
 
-_ELIDED = re.compile(r"\b(?:l|d|j|m|t|s|n|c|qu|jusqu|lorsqu)'(?=\w)")
+_ELIDED = re.compile(r"(?<![^\W_])(?:l|d|j|m|t|s|n|c|qu|jusqu|lorsqu)'(?=\w)")
 """What loses its vowel before another in French (l'eau), and "d'água" in Portuguese."""
 
 _ELIDING = ("fr", "pt")
