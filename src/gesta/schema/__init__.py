@@ -71,8 +71,8 @@ from gesta.schema.nouns import (
 from gesta.schema.protocols import BOX_PROTOCOL, CLIP_PROTOCOL, PROTOCOLS, Protocol, TrustRule, fewest_votes_left
 from gesta.schema.query_nouns import QUERY_FORMS, QUERY_SOURCES, Query
 from gesta.schema.questions import ANSWERS_OF, MIN_IOU, is_right
-from gesta.schema.selection_nouns import SELECTION_REASONS, SelectedClip
 from gesta.schema.release_nouns import PastSplit
+from gesta.schema.selection_nouns import SELECTION_REASONS, SelectedClip
 from gesta.schema.times import US_PER_S, format_seconds, parse_seconds
 
 __all__ = [
@@ -134,8 +134,8 @@ __all__ = [
     "QueryMatch",
     "Refused",
     "Reject",
-    "SelectedClip",
     "Reviews",
+    "SelectedClip",
     "SplitRow",
     "Suggestion",
     "TrackBox",
