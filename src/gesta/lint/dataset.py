@@ -105,7 +105,9 @@ def _table_findings(folder: Path, name: str, tables: dict[str, pl.DataFrame], *,
 
 
 _NOT_OF_CLIPS = ("rejects", "clips", "votes")
-_NOT_OF_VIDEOS = ("rejects", "availability", "videos", "truth_videos", "truth_actions", "truth_boxes", "detections")
+_NOT_OF_VIDEOS = (
+    "rejects", "availability", "videos", "past_splits", "truth_videos", "truth_actions", "truth_boxes", "detections",
+)  # fmt: skip
 
 
 def _reference_findings(folder: Path, tables: Tables, *, is_release: bool) -> list[Finding]:

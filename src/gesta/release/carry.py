@@ -8,11 +8,33 @@ from pathlib import Path
 
 import polars as pl
 
+from gesta.release.manifest import read_manifest
 from gesta.schema import BadInput
 from gesta.tables import read_table, table_kind, table_path
 
 CARRIED = ("videos", "clips", "kept", "key_frames", "tracks", "box_labels", "label_map")
 """Tables of a release that are carried over; splits are made anew around those that there were."""
+
+
+def footage_of_work(release: Path) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """What the folder that a release was made from knew of footage: pairs of its videos, and the bytes of all of them.
+
+    A clip that was dropped there as a copy is not in the release; when it is collected again, it must go where the clip
+    is that it copies. Both are empty where the folder is no longer there.
+
+    Raises:
+        BadInput: the release has no manifest.
+    """
+    arguments = read_manifest(release)["made_by"]["arguments"]
+    work = release / str(arguments.get("videos_from", ""))
+    pairs: list[tuple[str, str]] = []
+    if "videos_from" not in arguments or not table_path(work, "videos").is_file():
+        return pairs, {}
+    if table_path(work, "duplicates").is_file() and table_path(work, "clips").is_file():
+        video_of = dict(read_table(work, "clips").select("clip_id", "video_id").iter_rows())
+        rows = read_table(work, "duplicates").select("clip_id_a", "clip_id_b").iter_rows()
+        pairs = [(video_of[one], video_of[other]) for one, other in rows if one in video_of and other in video_of]
+    return pairs, dict(read_table(work, "videos").select("video_id", "sha256").iter_rows())
 
 
 def carried_over(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
-from gesta.release.carry import carried_over
+from gesta.release.carry import carried_over, footage_of_work
 from gesta.release.diff import Diff, diff_of, version_of_tables
 from gesta.release.growth import Earlier, past_splits, read_earlier, split_of_groups, without_joined
 from gesta.release.per_class import Member, PerClass, assign_per_class
@@ -91,15 +91,24 @@ def plan_release(
     there = {table: read_table(work, table) for table in tables_at_hand(work)}
     tables = {table: there.get(table, empty_frame(table)) for table in (*NEEDED, *OPTIONAL)}
     earlier = None
+    same: Sequence[tuple[str, str]] = ()
     if how.after is not None:
         earlier = read_earlier(how.after)
         if how.carry:
             tables = carried_over(tables, how.after, work=work, gone=how.gone)
-    return plan_of_tables(tables, how, earlier=earlier, where=work)
+            same, files = footage_of_work(how.after)
+            # Also what was dropped there as a copy is known by its bytes.
+            earlier = replace(earlier, sha256_of={**files, **earlier.sha256_of})
+    return plan_of_tables(tables, how, earlier=earlier, same=same, where=work)
 
 
 def plan_of_tables(
-    tables: Mapping[str, pl.DataFrame], how: Splitting, *, earlier: Earlier | None = None, where: Path
+    tables: Mapping[str, pl.DataFrame],
+    how: Splitting,
+    *,
+    earlier: Earlier | None = None,
+    same: Sequence[tuple[str, str]] = (),
+    where: Path,
 ) -> Plan:
     """The plan of a release from the tables of a work folder, all those of `NEEDED` and `OPTIONAL`.
 
@@ -107,6 +116,7 @@ def plan_of_tables(
         tables: by name.
         how: how to split; `after`, `carry` and `gone` are not looked at.
         earlier: the version before, which splits follow.
+        same: pairs of videos that show the same footage, beside those of the tables.
         where: the work folder, for messages.
     Raises:
         BadInput: a kept class is not in the label map, or the fractions are none.
@@ -118,7 +128,7 @@ def plan_of_tables(
             "no kept clip has a video: a release would be empty", where=where, mend="Run `gesta curate` first"
         )
     _check_classes(kept, tables["label_map"], where=where)
-    pairs = _pairs_of_videos(tables, earlier)
+    pairs = [*same, *_pairs_of_videos(tables, earlier)]
     known = [*kept["video_id"].unique().sort(), *(earlier.split_of if earlier is not None else ())]
     group_of = groups_of_videos(known, pairs)
     pinned: Mapping[str, str] = NO_PINS

@@ -192,6 +192,46 @@ def test_what_a_new_round_lacks_is_carried_over_but_for_what_is_gone(work: Path,
     assert (second / new["v05"]).resolve() == (first / old["v05"]).resolve()
 
 
+def test_a_copy_that_was_dropped_in_the_first_round_goes_where_its_clip_is(work: Path, tmp_path: Path):
+    # v24, v25 and v26 repeat v00, v01 and v02, and were dropped by the curation.
+    run_release(work)
+    first = work / "releases" / "1.0.0"
+    before = splits_of(first)
+    copies = {f"v{24 + n}": f"v{n:02d}" for n in range(3)}
+    assert not set(copies) & set(before)
+    round_two = write_work(tmp_path / "two")
+    for table in ("videos", "clips", "key_frames", "tracks", "box_labels"):
+        frame = read_table(round_two, table)
+        rewrite(round_two, table, frame.filter(pl.col("video_id").is_in(list(copies))))
+    clips = read_table(round_two, "clips")
+    kept = clips.select("clip_id", "video_id", pl.lit(1, dtype=pl.Int64).alias("class_id"))
+    rewrite(round_two, "kept", kept)
+    # One comes again under another name, and is known by its bytes.
+    for table in ("videos", "clips", "kept", "key_frames", "tracks", "box_labels"):
+        frame = read_table(round_two, table).with_columns(pl.col("video_id").replace({"v26": "again"}))
+        rewrite(round_two, table, frame)
+    table_path(round_two, "duplicates").unlink()
+    run_release(round_two, version="2", splitting=Splitting(after=first, carry=True, fractions=(1.0, 0.0, 0.0)))
+    now = splits_of(round_two / "releases" / "2")
+    assert {name: now[name] for name in ("v24", "v25", "again")} == {
+        "v24": before["v00"], "v25": before["v01"], "again": before["v02"],
+    }  # fmt: skip
+    # Without the folder of the first round nobody can know.
+    for table in ("videos", "duplicates"):
+        table_path(work, table).unlink()
+    summary = run_release(round_two, version="3", splitting=Splitting(after=first, carry=True))
+    assert summary.kept == 27
+
+
+def test_a_grown_release_passes_lint(work: Path):
+    run_release(work)
+    cut(work, ["v00", "v01"])
+    run_release(work, version="2", splitting=Splitting(after=work / "releases" / "1.0.0"))
+    result = CliRunner().invoke(main, ["lint", str(work / "releases" / "2"), "--select", "error"])
+    assert "past_splits" not in result.output
+    assert result.exit_code == 0, result.output
+
+
 def test_errors_of_growth_say_what_to_do(work: Path, tmp_path: Path):
     with pytest.raises(BadInput, match="this is no release: it has no manifest"):
         run_release(work, splitting=Splitting(after=tmp_path))
