@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,19 @@ import polars as pl
 import pytest
 from tests.unit.mine.conftest import MADE, redness_and_blueness
 
-from gesta.mine import ClassifierSource, FrameSearch, classifier_of, columns_of, plan_mine, run_mine
+from gesta.mine import (
+    ClassifierSource,
+    FrameClassifier,
+    FrameSearch,
+    classifier_of,
+    columns_of,
+    plan_mine,
+    run_mine,
+    score_video,
+)
 from gesta.schema import BadInput, GestaError, LabelClass, Query
 from gesta.tables import frame_of, read_rejects, read_sidecar, read_table, table_path, write_table
+from gesta.video import probe, read_frames
 
 S = 1_000_000
 COLUMNS = ("video_id", "class_id", "start_us", "end_us", "position_us")
@@ -188,3 +199,44 @@ def test_columns_are_found_by_the_same_words_in_any_form() -> None:
         LabelClass(class_id=6, name="playing guitars loudly"),
     ]
     assert columns_of(names, classes=wanted) == {4: 0, 2: 2, 9: 3, 5: 1}
+
+
+@pytest.mark.parametrize("name", ["archery.avi", "arm_wrestling.mp4", "asl/again.mkv"])
+def test_real_videos_are_scored_at_the_frames_own_times(name: str, shared: Path) -> None:
+    path = shared / "videos" / name
+    facts = probe(path)
+    end_us = facts.start_us + facts.duration_us
+
+    def brightness(frames_FHWC: np.ndarray) -> np.ndarray:
+        return frames_FHWC.mean(axis=(1, 2, 3), dtype=np.float64)[:, None].astype(np.float32)
+
+    classifier = colours_of(brightness)
+    times_us, scores = score_video(path, classifier, start_us=facts.start_us, end_us=end_us, rate=0)
+    assert len(times_us) == facts.num_frames
+    assert times_us == sorted(set(times_us))
+    assert facts.start_us <= times_us[0] < times_us[-1] < end_us
+    some_us, some = score_video(path, classifier, start_us=facts.start_us, end_us=end_us, rate=1.5)
+    assert set(some_us) <= set(times_us)
+    assert abs(len(some_us) - facts.duration_us / S * 1.5) <= 1
+    np.testing.assert_array_equal(some[:, 0], scores[[times_us.index(each) for each in some_us], 0])
+    exact = read_frames(path, some_us)
+    np.testing.assert_array_equal(brightness(exact), some)
+
+
+def colours_of(function: Any) -> FrameClassifier:
+    return classifier_of(function, class_names=("bright",), name="brightness").open([])
+
+
+def test_a_truncated_video_is_rejected_whole(shared: Path, coloured: Path) -> None:
+    whole = (shared / "videos" / "arm_wrestling.mp4").read_bytes()
+    (coloured / "v" / "a.mp4").write_bytes(whole[: len(whole) // 2])
+    summary = run_mine(coloured, actions=actions(coloured), search=search())
+    assert sum(summary.rejected.values()) == 1
+    assert read_table(coloured, "frame_scores").filter(video_id="a").is_empty()
+
+
+def test_sources_travel_to_workers_and_stay_equal() -> None:
+    source = colours()
+    there = pickle.loads(pickle.dumps(source))
+    assert there.said == source.said
+    assert there.open == source.open
