@@ -76,7 +76,7 @@ def command(
                 click.echo(f"  {language}  " + "; ".join(query.query for query in listed if query.language == language))
     if not as_json:
         for language, names in classes_without(classes, queries, languages=codes).items():
-            click.echo(f"{len(names)} classes have no query in {language}: {', '.join(names)}")
+            click.echo(f"no query in {language}: {', '.join(names)}")
     finish(summary, as_json=as_json)
 
 
