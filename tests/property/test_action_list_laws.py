@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 from pathlib import Path
@@ -24,7 +25,10 @@ from gesta.mine.actions import (
     overlaps_in,
     proposed_decisions,
     read_action_list,
+    read_actions,
     read_decisions,
+    read_groups,
+    read_synonyms,
     readable_name,
     shipped_actions,
     shipped_synonyms,
@@ -37,6 +41,8 @@ from gesta.mine.actions import (
     write_decisions,
 )
 from gesta.mine.actions.keys import key_of
+from gesta.mine.actions.lists import COLUMNS
+from gesta.schema import GestaError
 
 _WORDS = (
     "riding", "ride", "a", "the", "bike", "bicycle", "motorbike", "motorcycle", "guitar", "playing", "play",
@@ -176,6 +182,24 @@ def test_decisions_come_back_from_their_file(rows: list[tuple[str, str, str]]) -
     with TemporaryDirectory() as folder:
         write_decisions(Path(folder) / "d.csv", decisions)
         assert read_decisions(Path(folder) / "d.csv") == decisions
+
+
+_CELLS = st.sampled_from(
+    ["label", "name", "class_id", "video_id", "1", "-7", "x", "run", "Run", '"', ",", " ", "{", "}", "[", "]", ":",
+     "\t", '"a"', "label {", "merge", "what,name,other", ",".join(COLUMNS), "\ufeff", "\x00", "é", "kept,other"]
+)  # fmt: skip
+
+
+@given(
+    st.lists(st.lists(_CELLS, max_size=6).map("".join), max_size=5), st.sampled_from(["csv", "txt", "json", "pbtxt"])
+)
+def test_whatever_stands_in_a_file_it_is_read_or_refused_in_words(lines: list[str], ending: str) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"a.{ending}"
+        path.write_text("\n".join(lines), encoding="utf-8")
+        for read in (read_actions, read_decisions, read_synonyms, read_groups, read_action_list):
+            with contextlib.suppress(GestaError):
+                read(path)
 
 
 @given(st.dictionaries(TEXTS, st.lists(st.sampled_from([row.name for row in shipped_actions("ava-60")]), max_size=4)))

@@ -11,7 +11,9 @@ from gesta.cli.options import dry_run_option, finish_json, json_option
 from gesta.schema import BadInput
 
 if TYPE_CHECKING:
-    from gesta.mine.actions import Checked, Decision, Finding, Grouped, SynonymTable
+    import polars as pl
+
+    from gesta.mine.actions import ActionList, Checked, Decision, Finding, Grouped, SynonymTable
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OUT = click.Path(dir_okay=False, path_type=Path)
@@ -80,7 +82,9 @@ def list_command(name: str | None, out: Path | None, as_json: bool) -> None:
 @click.argument("out", type=_OUT)
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @click.option("--name", "names", multiple=True, help="What to call a SOURCE; once a SOURCE, in order.")
-@click.option("--from", "format_name", help="Format of the SOURCEs, see `gesta convert --list`.  [default: looked at]")
+@click.option(
+    "--from", "format_name", help="Format of the SOURCEs, see `gesta convert --list`, or titles.  [default: looked at]"
+)
 @click.option("--label-map", type=_FILE, help="Names of the classes of a SOURCE that has ids only, such as AVA's.")
 @json_option
 def import_command(
@@ -93,13 +97,15 @@ def import_command(
 ) -> None:
     """Join the classes of every SOURCE into the action list OUT, each with the lists that its name came from.
 
-    A SOURCE is a shipped list, a list of names (csv, txt, JSON, label map), or a dataset in any format that gesta
-    reads, a folder of class folders too. Ids of the first SOURCE stay as published. Equal names become one class;
-    names that differ are left to `check` and `merge`.
+    A SOURCE is a shipped list, a list of names (csv, txt, JSON, label map), a dataset in any format that gesta reads,
+    a folder of class folders too, a work folder, or what its workers suggested (suggestions.parquet); with --from
+    titles, a folder whose files' titles are the names, as those of motion capture. Ids of the first SOURCE stay as
+    published. Equal names become one class; names that differ are left to `check` and `merge`.
 
     \b
     Example:
       gesta actions import all.csv kinetics-400 ucf101/classInd.txt activity_net.v1-3.json
+      gesta actions import more.csv all.csv work/suggestions.parquet
       gesta actions import all.csv ava_val_v2.2.csv --label-map ava_action_list_v2.2.pbtxt --name ava
     """
     from gesta.mine.actions import joined, read_actions, write_actions
@@ -137,7 +143,9 @@ def is_shipped(source: str) -> bool:
 @command.command("check")
 @_actions_argument
 @click.option(
-    "--labels", type=click.Path(exists=True, path_type=Path), help="Annotations whose labels say what goes with what."
+    "--labels",
+    type=click.Path(exists=True, path_type=Path),
+    help="Work folder or annotations whose labels say what goes together.",
 )
 @click.option("--from", "format_name", help="Format of --labels, see `gesta convert --list`.  [default: looked at]")
 @_synonyms_option
@@ -166,21 +174,31 @@ def check(
       gesta actions check all.csv --out findings.csv
       gesta actions check ava-80 --labels ava_val_v2.2.csv
     """
-    from gesta.formats import read_annotations
-    from gesta.mine.actions import check_actions, read_actions, units_of, write_findings
-    from gesta.mine.actions.together import with_ids_of
+    from gesta.mine.actions import check_actions, read_actions, write_findings
 
     read = read_actions(actions)
-    units = None
-    if labels is not None:
-        annotations = read_annotations(labels, format_name=format_name)
-        units = with_ids_of(units_of(annotations), label_map=annotations.label_map, actions=read)
+    units = None if labels is None else _units_of(labels, format_name=format_name, actions=read)
     checked = check_actions(read, synonyms=_synonyms_of(synonyms), form=form or "ing", units=units)
     if out is not None:
         write_findings(out, checked)
     if as_json:
         return finish_json(checked.as_json())
     return click.echo("\n".join(_checked_lines(checked, with_families=with_families)))
+
+
+def _units_of(labels: Path, *, format_name: str | None, actions: ActionList) -> pl.DataFrame:
+    from gesta.formats import read_annotations
+    from gesta.mine.actions import units_of, units_of_work
+    from gesta.mine.actions.together import with_ids_of
+    from gesta.tables import read_table, table_path
+
+    accepted = units_of_work(labels) if format_name is None and labels.is_dir() else None
+    if accepted is not None:
+        has_names = table_path(labels, "label_map").is_file()
+        label_map = read_table(labels, "label_map") if has_names else actions.frame
+        return with_ids_of(accepted, label_map=label_map, actions=actions)
+    annotations = read_annotations(labels, format_name=format_name)
+    return with_ids_of(units_of(annotations), label_map=annotations.label_map, actions=actions)
 
 
 def _synonyms_of(path: Path | None) -> SynonymTable | None:

@@ -23,11 +23,13 @@ from gesta.mine.actions import (
     renumbered,
     shipped_actions,
     shipped_table,
+    units_of_work,
     what_is_shipped,
     write_actions,
     write_list,
 )
-from gesta.schema import BadInput, BadRow, UnknownName
+from gesta.schema import BadInput, BadRow, ClipLabel, LabelClass, Suggestion, UnknownName
+from gesta.tables import frame_of, made_by, table_path, write_table
 
 
 def written(path: Path, text: str) -> Path:
@@ -279,3 +281,49 @@ def test_an_action_list_is_a_label_map_too(tmp_path: Path) -> None:
     write_actions(tmp_path / "a.csv", shipped_actions("ava-60"))
     assert label_map_of(tmp_path / "a.csv").rows()[0] == (1, "bend/bow (at the waist)", "PERSON_MOVEMENT")
     assert label_map_of(written(tmp_path / "a.txt", "yoga\nzumba\n"))["name"].to_list() == ["yoga", "zumba"]
+
+
+MADE = made_by("by-hand", arguments={}, inputs={})
+
+
+def test_a_work_folder_gives_its_classes_and_what_was_accepted(tmp_path: Path) -> None:
+    labels = [
+        ClipLabel(clip_id=f"c{i}", class_id=1 + i % 2, verdict=verdict, num_yes=3, num_no=0, num_unsure=0, num_broken=0)
+        for i, verdict in enumerate(["accepted", "rejected", "accepted", "open"])
+    ]
+    rows = [LabelClass(class_id=1, name="yoga"), LabelClass(class_id=2, name="zumba")]
+    for name, table in (("label_map", rows), ("clip_labels", labels)):
+        write_table(table_path(tmp_path / "work", name), name, frame_of(name, table), made_by=MADE)
+    assert [(row.name, row.num_clips) for row in read_actions(tmp_path / "work")] == [("yoga", 2), ("zumba", None)]
+    assert pairs(read_actions(tmp_path / "work" / "label_map.parquet")) == [(1, "yoga"), (2, "zumba")]
+    units = units_of_work(tmp_path / "work")
+    assert units is not None
+    assert units.rows() == [(0, 1), (1, 1)]
+    assert units_of_work(tmp_path) is None
+
+
+def test_what_workers_suggested_is_a_list(tmp_path: Path) -> None:
+    rows = [
+        Suggestion(text="watering plants", num=2, num_workers=2, clip_id="c"),
+        Suggestion(text="trimming trees", num=5, num_workers=4, clip_id="c"),
+    ]
+    path = table_path(tmp_path, "suggestions")
+    write_table(path, "suggestions", frame_of("suggestions", rows), made_by=MADE)
+    found = [(row.name, row.num_clips, row.origins[0].source) for row in read_actions(path)]
+    assert found == [("trimming trees", 5, "suggestions"), ("watering plants", 2, "suggestions")]
+
+
+def test_titles_of_files_are_names_without_their_takes(tmp_path: Path) -> None:
+    for name in ("walk_forward_01.bvh", "s2/walk_forward_02.bvh", "Jump Rope take 3.c3d", "cartwheel.bvh", ".hidden"):
+        (tmp_path / "mocap" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mocap" / name).touch()
+    actions = read_actions(tmp_path / "mocap", format_name="titles")
+    assert [(row.name, row.num_clips) for row in actions] == [("walk forward", 2), ("jump rope", 1), ("cartwheel", 1)]
+    with pytest.raises(BadInput, match=r"titles are those of a folder's files. Name the folder"):
+        read_actions(written(tmp_path / "a.txt", "x\n"), format_name="titles")
+
+
+def test_the_split_files_of_hmdb_51_are_a_list(tmp_path: Path) -> None:
+    for name in ("brush_hair", "ride_bike"):
+        written(tmp_path / f"{name}_test_split1.txt", f"{name}_a.avi 1\n{name}_b.avi 2\n{name}_c.avi 0\n")
+    assert [row.name for row in read_actions(tmp_path)] == ["brush hair", "ride bike"]

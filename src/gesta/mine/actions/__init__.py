@@ -35,7 +35,7 @@ from gesta.mine.actions.parents import Grouped, printed_groups, read_groups, wit
 from gesta.mine.actions.readers import label_map_of, read_actions, read_all_actions
 from gesta.mine.actions.shipped import ACTION_LISTS, SHIPPED, shipped_actions, shipped_table, what_is_shipped
 from gesta.mine.actions.synonyms import Synonym, SynonymTable, read_synonyms, shipped_synonyms
-from gesta.mine.actions.together import Company, company_of, units_of
+from gesta.mine.actions.together import Company, company_of, units_of, units_of_work
 from gesta.mine.actions.twins import Twin, twins_in
 from gesta.mine.actions.writing import in_form, renumbered, write_list
 
@@ -47,6 +47,6 @@ __all__ = [
     "overlaps_in", "printed_groups", "proposed_decisions", "read_action_list", "read_actions", "read_all_actions",
     "read_decisions", "read_groups", "read_synonyms", "readable_name", "renumbered", "shipped_actions",
     "shipped_synonyms", "shipped_table", "stem_of", "stems_of", "synonym_keys", "to_infinitive", "to_ing", "twins_in",
-    "units_of", "verb_and_object", "what_is_shipped", "with_parents", "without_asides", "write_actions",
-    "write_decisions", "write_findings", "write_list",
+    "units_of", "units_of_work", "verb_and_object", "what_is_shipped", "with_parents", "without_asides",
+    "write_actions", "write_decisions", "write_findings", "write_list",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from gesta.formats.delimited import read_text
+from gesta.mine.actions.csv_rows import read_csv_rows
 from gesta.schema import BadInput, BadRow, LabelClass, UnknownName
 from gesta.tables import write_text
 
@@ -229,22 +230,18 @@ def read_action_list(path: Path) -> ActionList:
         BadRow: a line is not of `COLUMNS`, a number is none, or two rows of one class say it differently.
     """
     rows: dict[int, tuple[int, Action]] = {}
-    reader = csv.reader(io.StringIO(read_text(path)), strict=True)
-    try:
-        for cells in reader:
-            if reader.line_num == 1:
-                _refuse_other_header(cells, path=path)
-            elif cells:
-                action = _action_of(cells, path=path, line=reader.line_num)
-                line, known = rows.get(action.class_id, (reader.line_num, action))
-                if (known.name, known.category, known.parents) != (action.name, action.category, action.parents):
-                    raise BadRow(
-                        f"class {action.class_id} is written differently in line {line}", path=path,
-                        line=reader.line_num, mend="Write name, category and parents alike in all rows of a class",
-                    )  # fmt: skip
-                rows[action.class_id] = (line, with_action(known, action))
-    except csv.Error as error:
-        raise BadRow(f"the quotes do not pair ({error})", path=path, line=reader.line_num, mend="Mend them") from error
+    listed = read_csv_rows(path)
+    if listed:
+        _refuse_other_header(listed[0][1], path=path)
+    for line, cells in listed[1:]:
+        action = _action_of(cells, path=path, line=line)
+        first, known = rows.get(action.class_id, (line, action))
+        if (known.name, known.category, known.parents) != (action.name, action.category, action.parents):
+            raise BadRow(
+                f"class {action.class_id} is written differently in line {first}", path=path, line=line,
+                mend="Write name, category and parents alike in all rows of a class",
+            )  # fmt: skip
+        rows[action.class_id] = (first, with_action(known, action))
     if not rows:
         raise BadInput("the action list holds no class", where=path, mend="Make one: gesta actions import")
     try:

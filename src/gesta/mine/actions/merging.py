@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from gesta.formats.delimited import read_text
+from gesta.mine.actions.csv_rows import read_csv_rows
 from gesta.mine.actions.gerunds import Form, named_in_form
 from gesta.mine.actions.lists import Action, ActionList, Origin, with_action
 from gesta.mine.actions.synonyms import SynonymTable
@@ -202,19 +202,11 @@ def read_decisions(path: Path) -> list[Decision]:
         BadInput: there is no such file, or it cannot be read.
         BadRow: the columns are others, a name is empty, or what is decided is none of the three.
     """
-    reader = csv.reader(io.StringIO(read_text(path)), strict=True)
-    found: list[Decision] = []
-    try:
-        for cells in reader:
-            if reader.line_num == 1:
-                if tuple(cells) not in (COLUMNS, COLUMNS[:4], COLUMNS[:3]):
-                    problem = f"the columns are {','.join(cells)}"
-                    raise BadRow(problem, path=path, line=1, mend=f"Want {','.join(COLUMNS)}")
-            elif cells:
-                found.append(_decision(cells, path=path, line=reader.line_num))
-    except csv.Error as error:
-        raise BadRow(f"the quotes do not pair ({error})", path=path, line=reader.line_num, mend="Mend them") from error
-    return found
+    rows = read_csv_rows(path)
+    if rows and tuple(rows[0][1]) not in (COLUMNS, COLUMNS[:4], COLUMNS[:3]):
+        problem = f"the columns are {','.join(rows[0][1])}"
+        raise BadRow(problem, path=path, line=rows[0][0], mend=f"Want {','.join(COLUMNS)}")
+    return [_decision(cells, path=path, line=line) for line, cells in rows[1:]]
 
 
 def _decision(cells: list[str], *, path: Path, line: int) -> Decision:

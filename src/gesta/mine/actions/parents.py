@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gesta.formats import format_of
-from gesta.formats.delimited import read_text
 from gesta.formats.json_values import read_json
 from gesta.formats.label_map import read_label_map
 from gesta.formats.papers import paper_table
+from gesta.mine.actions.csv_rows import headed_rows
 from gesta.mine.actions.keys import without_asides
 from gesta.mine.actions.lists import Action, ActionList, is_action_list, read_action_list
 from gesta.mine.actions.shipped import PRINTED_FOR
@@ -103,24 +101,16 @@ def _pairs_in(path: Path) -> list[tuple[str, str]]:
 
 
 def _pairs_in_csv(path: Path) -> list[tuple[str, str]]:
-    reader = csv.DictReader(io.StringIO(read_text(path)), strict=True)
-    header = [column.strip().casefold() for column in reader.fieldnames or ()]
+    header, rows = headed_rows(path)
     group_at = next((column for column in _GROUP_COLUMNS if column in header), None)
     name_at = next((column for column in _NAME_COLUMNS if column in header), None)
     if group_at is None or name_at is None:
         raise BadRow(f"the columns are {','.join(header)}", path=path, line=1, mend="Want group,name")
-    reader.fieldnames = header
     found = []
-    try:
-        for row in reader:
-            group, name = ((row[column] or "").strip() for column in (group_at, name_at))
-            if not group or not name:
-                raise BadRow("a cell is empty", path=path, line=reader.line_num, mend="Want a group and a name")
-            found.append((group, name))
-    except csv.Error as error:
-        raise BadRow(
-            f"the quotes do not pair ({error})", path=path, line=reader.reader.line_num, mend="Mend them"
-        ) from error
+    for line, row in rows:
+        if not row[group_at] or not row[name_at]:
+            raise BadRow("a cell is empty", path=path, line=line, mend="Want a group and a name")
+        found.append((row[group_at], row[name_at]))
     return found
 
 

@@ -11,13 +11,14 @@ and class folders, and the others):
 
 A csv with a column of videos (`video_id`, `youtube_id`, `file_name`, `path` or `video`) has a clip a row.
 
-Source: `classInd.txt` of UCF-101; the activity columns of MPII Human Pose; `config.json` of Hugging Face models.
+A work folder gives its classes, with the clips (or boxed persons) that were accepted; its table `suggestions` gives what
+workers said instead of the action asked for; and titles of files, by the name `titles`, are names too.
+
+Source: Kinetics-400 paper, section 3.1 (datasets, file titles of motion capture, workers); `classInd.txt` of UCF-101; the activity columns of MPII Human Pose; `config.json` of Hugging Face models.
 """  # noqa: E501
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -28,20 +29,27 @@ from typing import Any
 import polars as pl
 
 from gesta.formats import Annotations, Context, format_named, format_of, read_label_map
-from gesta.formats.delimited import read_lines, read_text
+from gesta.formats.delimited import read_lines
 from gesta.formats.json_values import read_json
 from gesta.formats.kinetics import HEADER as KINETICS_HEADER
+from gesta.mine.actions.csv_rows import headed_rows
 from gesta.mine.actions.lists import Action, ActionList, Origin, is_action_list, joined, read_action_list, with_action
 from gesta.mine.actions.names import readable_name
 from gesta.mine.actions.shipped import ACTION_LISTS, AVA_CATEGORIES, shipped_actions
 from gesta.schema import BadInput, BadRow
-from gesta.tables import frame_of
+from gesta.tables import frame_of, read_table, table_path
 
 _NAME_COLUMNS = ("name", "label", "class", "action", "activity", "act_name", "class_name", "display_name")
 _ID_COLUMNS = ("class_id", "id", "label_id", "act_id", "index")
 _CATEGORY_COLUMNS = ("category", "parent", "group", "cat_name", "label_type")
 _NUMBER_FIRST = re.compile(r"\s*(-?\d{1,18})[\s:,;.)]+(\S.*?)\s*")
 _NUMBER_LAST = re.compile(r"\s*(\S.*?)[\s:,;]+(-?\d{1,18})\s*")
+
+_TAKE = re.compile(r"[\s_.-]*(?:(?:take|trial|subject|s|t)?[\s_.-]*\d+[a-z]?[\s_.-]*)*\Z", re.IGNORECASE)
+"""What stands behind the title of a take: numbers, also after a word that counts takes."""
+
+TITLES = "titles"
+"""Name for `format_name`: the names are the titles of a folder's files."""
 
 _VIDEO_COLUMNS = ("video_id", "youtube_id", "file_name", "path", "video")
 
@@ -65,10 +73,11 @@ def read_actions(
         where: a name of `ACTION_LISTS` (a file of that name comes first), or a path.
         source: what to call the list in `origins`; None = the shipped name, or the file's without its ending. A csv of
             ours keeps the sources that it says.
-        format_name: a name of `gesta.formats.FORMATS`; None = what the file looks like.
+        format_name: a name of `gesta.formats.FORMATS`, or `titles`; None = what the file looks like.
         label_map: names of the classes of a file that has ids only, such as AVA's.
     Raises:
         BadInput: there is neither such a file nor such a shipped list, it cannot be read, or names no class.
+        WrongSchema: a table of gesta's has other columns than it should.
         BadRow: a line is not what it must be.
         UnknownName: there is no such format.
     """
@@ -82,8 +91,10 @@ def read_actions(
         )  # fmt: skip
     if format_name is None and path.is_file() and path.suffix == ".csv" and is_action_list(path):
         return read_action_list(path)
-    called = source or (path.name if path.is_dir() else path.stem)
-    rows = None if format_name is not None or path.is_dir() else _rows_of_names(path)
+    called = source or (path.resolve().name if path.is_dir() else path.stem)
+    if format_name == TITLES:
+        return _listed(_rows_of_titles(path), source=called, path=path)
+    rows = None if format_name is not None else _rows_of_work(path) if path.is_dir() else _rows_of_names(path)
     if rows is not None:
         return _listed(rows, source=called, path=path)
     return _of_dataset(path, source=called, format_name=format_name, label_map=label_map)
@@ -135,6 +146,11 @@ def _listed(rows: Sequence[_Row], *, source: str, path: Path) -> ActionList:
 
 def _rows_of_names(path: Path) -> list[_Row] | None:
     """The rows of a file in one of the layouts of names; None of a file in another format."""
+    if path.suffix in (".parquet", ".jsonl") and path.stem == "suggestions":
+        frame = read_table(path, "suggestions").sort("num", descending=True, maintain_order=True)
+        return [(None, text, None, num) for text, num in frame.select("text", "num").iter_rows()]
+    if path.suffix in (".parquet", ".jsonl") and path.stem == "label_map":
+        return [(i, name, category, None) for i, name, category in read_table(path, "label_map").iter_rows()]
     if path.suffix == ".json":
         return _rows_of_json(path)
     if path.suffix == ".csv":
@@ -144,31 +160,43 @@ def _rows_of_names(path: Path) -> list[_Row] | None:
     return None
 
 
+def _rows_of_work(folder: Path) -> list[_Row] | None:
+    """The classes of a work folder with what was accepted of each; None of another folder."""
+    if not table_path(folder, "label_map").is_file():
+        return None
+    counts: dict[int, int] = {}
+    for table in ("clip_labels", "box_labels"):
+        if not counts and table_path(folder, table).is_file():
+            accepted = read_table(folder, table).filter(pl.col("verdict") == "accepted")
+            counts = dict(accepted.group_by("class_id").agg(pl.len()).iter_rows())
+    return [(i, name, category, counts.get(i)) for i, name, category in read_table(folder, "label_map").iter_rows()]
+
+
+def _rows_of_titles(folder: Path) -> list[_Row]:
+    """The titles of a folder's files without the numbers behind them, the most frequent first, with how often."""
+    if not folder.is_dir():
+        raise BadInput("titles are those of a folder's files", where=folder, mend="Name the folder")
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    titles = Counter(readable_name(_TAKE.sub("", path.stem)) for path in files)
+    return [(None, title, None, num) for title, num in titles.most_common() if title]
+
+
 def _rows_of_csv(path: Path) -> list[_Row] | None:
-    reader = csv.DictReader(io.StringIO(read_text(path)), strict=True)
-    header = [column.strip().casefold() for column in reader.fieldnames or ()]
+    header, rows = headed_rows(path)
     name_at = next((column for column in _NAME_COLUMNS if column in header), None)
     if name_at is None or len(set(header)) < len(header) or {"youtube_id", "time_start"} & set(header):
         return None
-    reader.fieldnames = header
     id_at = next((column for column in _ID_COLUMNS if column in header), None)
     category_at = next((column for column in _CATEGORY_COLUMNS if column in header), None)
     categories: dict[tuple[int | None, str], str | None] = {}
     counts: Counter[tuple[int | None, str]] = Counter()
-    try:
-        for row in reader:
-            line = reader.line_num
-            name = (row[name_at] or "").strip()
-            if not name:
-                raise BadRow(f"there is no {name_at}", path=path, line=line, mend="Name the class or drop the line")
-            class_id = _id_in((row[id_at] or "").strip(), path=path, line=line) if id_at is not None else None
-            category = (row[category_at] or "").strip() or None if category_at is not None else None
-            categories.setdefault((class_id, name), category)
-            counts[class_id, name] += 1
-    except csv.Error as error:
-        raise BadRow(
-            f"the quotes do not pair ({error})", path=path, line=reader.reader.line_num, mend="Mend them"
-        ) from error
+    for line, row in rows:
+        if not row[name_at]:
+            raise BadRow(f"there is no {name_at}", path=path, line=line, mend="Name the class or drop the line")
+        class_id = _id_in(row[id_at], path=path, line=line) if id_at is not None else None
+        category = row[category_at] or None if category_at is not None else None
+        categories.setdefault((class_id, row[name_at]), category)
+        counts[class_id, row[name_at]] += 1
     are_clips = not set(header).isdisjoint(_VIDEO_COLUMNS)
     return [(*key, category, counts[key] if are_clips else None) for key, category in categories.items()]
 

@@ -6,8 +6,6 @@ names mean one action, so that "drumming" is "playing drums" and "drumming finge
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from gesta.formats.delimited import read_text
+from gesta.mine.actions.csv_rows import csv_rows_of
 from gesta.schema import BadRow
 
 Matches = Literal["words", "name"]
@@ -64,20 +63,11 @@ def read_synonyms(path: Path) -> SynonymTable:
 
 
 def _table(text: str, *, path: Path) -> SynonymTable:
-    reader = csv.reader(io.StringIO(text), strict=True)
-    rows: list[Synonym] = []
-    try:
-        for cells in reader:
-            if reader.line_num == 1:
-                if tuple(cells) not in (COLUMNS, COLUMNS[:2]):
-                    raise BadRow(
-                        f"the columns are {','.join(cells)}", path=path, line=1, mend=f"Want {','.join(COLUMNS)}"
-                    )
-            elif cells:
-                rows.append(_synonym(cells, path=path, line=reader.line_num))
-    except csv.Error as error:
-        raise BadRow(f"the quotes do not pair ({error})", path=path, line=reader.line_num, mend="Mend them") from error
-    return SynonymTable(tuple(rows))
+    rows = csv_rows_of(text, path=path)
+    if rows and tuple(rows[0][1]) not in (COLUMNS, COLUMNS[:2]):
+        problem = f"the columns are {','.join(rows[0][1])}"
+        raise BadRow(problem, path=path, line=rows[0][0], mend=f"Want {','.join(COLUMNS)}")
+    return SynonymTable(tuple(_synonym(cells, path=path, line=line) for line, cells in rows[1:]))
 
 
 def _synonym(cells: list[str], *, path: Path, line: int) -> Synonym:

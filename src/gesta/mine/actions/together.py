@@ -7,11 +7,13 @@ is how often a class stands on the same clip, or on the same person of the same 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
 from gesta.formats import Annotations
 from gesta.mine.actions.lists import ActionList
+from gesta.tables import read_table, table_path
 
 UNIT_OF_BOXES = ("video_id", "timestamp_us", "person_id", "x1", "y1", "x2", "y2")
 UNIT_OF_CLIPS = ("video_id", "start_us", "end_us")
@@ -41,6 +43,19 @@ def units_of(annotations: Annotations) -> pl.DataFrame:
     labelled = rows.drop_nulls("class_id")
     numbered = labelled.with_columns((pl.struct(unit).rank("dense").cast(pl.Int64) - 1).alias("unit"))
     return numbered.select("unit", "class_id").unique(maintain_order=True)
+
+
+def units_of_work(work: Path) -> pl.DataFrame | None:
+    """Columns `unit` and `class_id` of what was accepted in a work folder: of clips, or of boxed persons.
+
+    None where the folder has no labels yet.
+    """
+    for table, unit in (("box_labels", ("clip_id", "timestamp_us", "person_id")), ("clip_labels", ("clip_id",))):
+        if table_path(work, table).is_file():
+            accepted = read_table(work, table).filter(pl.col("verdict") == "accepted")
+            numbered = accepted.with_columns((pl.struct(unit).rank("dense").cast(pl.Int64) - 1).alias("unit"))
+            return numbered.select("unit", "class_id").unique(maintain_order=True)
+    return None
 
 
 def with_ids_of(units: pl.DataFrame, *, label_map: pl.DataFrame, actions: ActionList) -> pl.DataFrame:
