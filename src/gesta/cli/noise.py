@@ -206,3 +206,26 @@ def groups(
             seed=seed, on_classes=advance,
         )  # fmt: skip
     finish(summary, as_json=as_json)
+
+
+@command.command("look")
+@work_argument
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=None,
+              help="The page.  [default: WORK/noise/look.html]")  # fmt: skip
+@click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Rows of each part at most.")
+@click.option("--clips-each", type=click.IntRange(1), default=6, show_default=True, help="Clips of a row at most.")
+@json_option
+def look(work: Path, *, out: Path | None, top: int, clips_each: int, as_json: bool) -> None:
+    """Write a page that shows the clips: those taken for another class, labels held to be wrong, groups of a class.
+
+    It holds what `confusions`, `labels` and `groups` wrote, whichever were run, with frames of the clips in it.
+
+    \b
+    Example:
+      gesta noise look work --top 10
+    """
+    from gesta.curate.noise.look import run_look
+
+    with progress("clips", total=None) as advance:
+        summary = run_look(work, out=out, top=top, clips_each=clips_each, on_clips=advance)
+    finish(summary, as_json=as_json)
