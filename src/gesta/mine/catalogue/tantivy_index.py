@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gesta.mine.catalogue.words import STOPPING, running_words, word_forms, word_parts
+from gesta.mine.catalogue.words import STOPPING, all_forms, running_words, word_forms, word_parts
 from gesta.mine.queries.words import STOP_WORDS_OF
 from gesta.schema import MATCH_FIELDS, MissingExtra
 
@@ -129,24 +129,27 @@ def meeting_words(engine: Engine, *, field: str, wanted: Mapping[str, Iterable[s
     Args:
         wanted: words of queries, by language.
     """
-    by_form: dict[str, dict[str, set[str]]] = {}
-    for language, words in wanted.items():
-        for word in words:
-            for form in word_forms(word, language=language):
-                by_form.setdefault(language, {}).setdefault(form, set()).add(word)
+    terms = engine.index.searcher().terms_with_prefix(field, "", None, None)
     plain: dict[tuple[str, str], dict[str, int]] = {(lang, word): {} for lang in wanted for word in wanted[lang]}
     marked: dict[tuple[str, str], dict[str, int]] = {key: {} for key in plain}
-    for term, num_videos in engine.index.searcher().terms_with_prefix(field, "", None, None):
-        mark, _, word = term.rpartition(_BREAK)
-        if not word:
-            continue
-        for language, words_of_form in by_form.items():
+    for language, words in wanted.items():
+        by_form: dict[str, list[str]] = {}
+        for word in words:
+            for form in word_forms(word, language=language):
+                by_form.setdefault(form, []).append(word)
+        # A word comes twice, plain and with its mark; stemming it is what takes the time.
+        met: dict[str, set[str]] = {}
+        for term, num_videos in terms:
+            mark, _, word = term.rpartition(_BREAK)
+            if not word or mark not in ("", language):
+                continue
+            if word not in met:
+                forms = all_forms(word, language=language)
+                met[word] = {one for form in forms for one in by_form.get(form, ())}
             # A word that the language takes apart or passes over stands in its own stream alone.
-            if mark == language or (not mark and word_parts(word, language=language) == (word,)):
-                found = marked if mark else plain
-                for form in word_forms(word, language=language):
-                    for wanted_word in words_of_form.get(form, ()):
-                        found[language, wanted_word][term] = num_videos
+            if met[word] and (mark or word_parts(word, language=language) == (word,)):
+                for one in met[word]:
+                    (marked if mark else plain)[language, one][term] = num_videos
     return Vocabulary(plain=plain, marked=marked)
 
 
@@ -168,24 +171,45 @@ def rows_with_phrase(
     """
     import tantivy
 
+    query, most = phrase_query(
+        engine, phrase, language=language, field=field, vocabulary=vocabulary, max_phrases=max_phrases
+    )
+    if query is None:
+        return np.empty(0, dtype=np.int64)
+    searcher = engine.index.searcher()
+    # A constant score spares the engine the ranking; the limit is an upper bound of the videos that can match.
+    found = searcher.search(tantivy.Query.const_score_query(query, 1.0), most, count=False)
+    rows = searcher.fast_field_values(ROW, [address for _, address in found.hits])
+    return np.unique(np.array(rows, dtype=np.int64))
+
+
+def phrase_query(
+    engine: Engine,
+    phrase: Sequence[str],
+    *,
+    language: str,
+    field: str,
+    vocabulary: Vocabulary,
+    max_phrases: int = MAX_PHRASES,
+) -> tuple[tantivy.Query | None, int]:
+    """What the engine is asked for a phrase, and how many videos can match at most; None where none can.
+
+    Args:
+        phrase: words of a query.
+        vocabulary: of the field, of at least these words.
+        max_phrases: forms of the phrase that are asked for one by one.
+    """
+    import tantivy
+
     queries, most = [], 0
     for meeting in (vocabulary.plain, vocabulary.marked):
         choices = [meeting[language, word] for word in phrase]
         if all(choices):
             queries += _phrase_queries(engine, choices, field=field, max_phrases=max_phrases)
             most += min(sum(choice.values()) for choice in choices)
-    if not queries:
-        return np.empty(0, dtype=np.int64)
-    query = (
-        queries[0]
-        if len(queries) == 1
-        else tantivy.Query.boolean_query([(tantivy.Occur.Should, query) for query in queries])
-    )
-    searcher = engine.index.searcher()
-    # A constant score spares the engine the ranking; the limit is an upper bound of the videos that can match.
-    found = searcher.search(tantivy.Query.const_score_query(query, 1.0), most, count=False)
-    rows = searcher.fast_field_values(ROW, [address for _, address in found.hits])
-    return np.unique(np.array(rows, dtype=np.int64))
+    if len(queries) <= 1:
+        return (queries[0] if queries else None), most
+    return tantivy.Query.boolean_query([(tantivy.Occur.Should, query) for query in queries]), most
 
 
 def _phrase_queries(

@@ -49,10 +49,23 @@ def word_forms(word: str, *, language: str) -> frozenset[str]:
     """
     if language == "en":
         return forms_of(word)
-    return _stems(word, language)
+    return _kept_stems(word, language)
 
 
 @lru_cache(maxsize=1 << 18)
+def _kept_stems(word: str, language: str) -> frozenset[str]:
+    return _stems(word, language)
+
+
+def all_forms(word: str, *, language: str) -> frozenset[str]:
+    """`word_forms` without keeping any, for a pass over more words than can be kept.
+
+    Raises:
+        MissingExtra: as `word_forms`.
+    """
+    return forms_of.__wrapped__(word) if language == "en" else _stems(word, language)
+
+
 def _stems(word: str, language: str) -> frozenset[str]:
     bare = without_accents(word, language=language)
     if language not in STEMMERS:
