@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gesta.mine import classes_in, index_of_classes
-from gesta.mine.queries import LANGUAGES, STOP_WORDS_OF, queries_of, query_words, shipped_table
-from gesta.mine.relate import Related
+from gesta.mine.queries import LANGUAGES, STOP_WORDS_OF, queries_of, query_words, read_query_table, shipped_table
+from gesta.mine.relate import Related, read_related
 from gesta.mine.selection import select_clips
-from gesta.schema import LabelClass
+from gesta.schema import GestaError, LabelClass
 
 TEXTS = st.text(alphabet="abcdeilmnoqrstu áçéñõ'’-_LDA", max_size=40)
 NAMES = st.sampled_from(sorted(shipped_table().phrases))
@@ -88,3 +88,19 @@ def test_the_order_of_clips_changes_nothing(clips: list[tuple[str, int]], pairs:
     assert select_clips(mixed, classes=CLASSES, related=pairs, num_uniform=num) == select_clips(
         clips, classes=CLASSES, related=pairs, num_uniform=num
     )
+
+
+CSV = st.text(alphabet='name,frquey"\n\r;- \0éABCtagsor', max_size=120)
+
+
+@given(st.sampled_from(("", "name,fr\n", "name,language,query\n", "target,source\n")), CSV)
+def test_a_user_s_table_is_read_or_refused_by_its_line(tmp_path_factory, header: str, text: str) -> None:
+    file = tmp_path_factory.getbasetemp() / "fuzzed.csv"
+    file.write_bytes((header + text).encode())
+    for read in (read_query_table, lambda path: read_related(path, sources=["name"])):
+        refusal = None
+        try:
+            read(file)
+        except GestaError as error:
+            refusal = str(error)
+        assert refusal is None or "fuzzed.csv" in refusal

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gesta.formats.delimited import read_text
+from gesta.mine.actions.csv_rows import read_csv_rows
 from gesta.mine.actions.gerunds import is_light_verb, to_infinitive, to_ing
 from gesta.mine.queries.table import spaced
 from gesta.mine.titles import STOP_WORDS, forms_of, phrases_of, words_of
@@ -178,18 +178,15 @@ def read_related(path: Path, *, sources: Sequence[str]) -> list[Related]:
         BadRow: a column is missing, a row has another number of cells, or a target is empty.
         UnknownName: a source is no class of the sources.
     """
-    reader = csv.reader(io.StringIO(read_text(path), newline=""))
-    header = [cell.strip() for cell in next(reader, [])]
+    lines = read_csv_rows(path)
+    header = [cell.strip() for cell in lines[0][1]] if lines else []
     if not {"target", "source"} <= set(header):
         raise BadRow(
             f"columns {', '.join(header) or 'none'}", path=path, line=1, mend="Want target, source, how, words"
         )
     known = set(sources)
     found = []
-    for cells in reader:
-        line = reader.line_num
-        if not any(cell.strip() for cell in cells):
-            continue
+    for line, cells in lines[1:]:
         if len(cells) != len(header):
             raise BadRow(
                 f"{len(cells)} cells, want {len(header)}", path=path, line=line, mend="Quote a comma inside a cell"

@@ -136,6 +136,7 @@ def test_a_user_s_table_may_have_a_phrase_a_line(tmp_path: Path) -> None:
         ("class,fr\nx,y\n", "1: columns class, fr. Want name"),
         ("name,French\nx,y\n", "1: columns name, French. Want name"),
         ("name,fr\nyoga,a,b\n", "2: 3 cells, want 2. Quote a comma"),
+        ('name,fr\nyoga,"a\n', "2: the quotes do not pair"),
         ("name,fr\n\n!,a\n", "3: no class name. Name the class"),
         ("name,fr\nyoga,a;;b\n", "2: a phrase in 'fr' has no words. Write it"),
         ("name,language,query,form\nyoga,fr,a,noun\n", "2: 'noun' is no form of a query. Want name, gerund"),

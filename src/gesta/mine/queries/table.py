@@ -7,8 +7,6 @@ rest are synonyms; `-` stands for a form that nobody uses.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from gesta.formats.delimited import read_text
+from gesta.mine.actions.csv_rows import csv_rows_of
 from gesta.mine.queries.words import query_words
 from gesta.mine.titles import forms_of, phrases_of, words_of
 from gesta.schema import QUERY_FORMS, BadRow
@@ -155,8 +154,8 @@ def phrases_for(name: str, *, table: QueryTable) -> Mapping[str, Sequence[Phrase
 
 
 def _rows(text: str, *, path: Path, source: str) -> Iterator[tuple[str, str, Phrase]]:
-    reader = csv.reader(io.StringIO(text, newline=""))
-    header = [cell.strip() for cell in next(reader, [])]
+    lines = csv_rows_of(text, path=path)
+    header = [cell.strip() for cell in lines[0][1]] if lines else []
     is_long = {"name", "language", "query"} <= set(header)
     languages = [cell for cell in header if cell != "name"]
     if "name" not in header or not languages or (not is_long and not all(map(_is_language, languages))):
@@ -164,10 +163,7 @@ def _rows(text: str, *, path: Path, source: str) -> Iterator[tuple[str, str, Phr
             f"columns {', '.join(header) or 'none'}", path=path, line=1,
             mend="Want name and a column a language (en, fr, ...), or name, language, query and form",
         )  # fmt: skip
-    for cells in reader:
-        line = reader.line_num
-        if not any(cell.strip() for cell in cells):
-            continue
+    for line, cells in lines[1:]:
         if len(cells) != len(header):
             raise BadRow(
                 f"{len(cells)} cells, want {len(header)}", path=path, line=line, mend="Quote a comma inside a cell"
