@@ -125,12 +125,15 @@ def train_trunk(folder: Path, *, num_videos: int, epochs: int) -> tuple[Path, in
             copies=Copies(kinds=COPY_DAMAGE, share=COPY_SHARE),
             workers=1,
         )
-    num_pictures = write_pictures(folder / "seen", folder / "pictures")
+    model, pictures = folder / "model" / "model.pt", folder / "pictures"
+    if model.is_file():
+        return model, len(list(pictures.rglob("*.jpg")))
+    num_pictures = write_pictures(folder / "seen", pictures)
     recipe = dataclasses.replace(find_clip_recipe("frame_r18_images"), epochs=epochs)
     with counted(folder, "train"):
-        clips, _ = open_clips(folder / "pictures", frames=recipe.frames)
+        clips, _ = open_clips(pictures, frames=recipe.frames)
         run_train_clips(clips, out=folder / "model", recipe=recipe, device="cpu", threads=1, log_every_steps=1000)
-    return folder / "model" / "model.pt", num_pictures
+    return model, num_pictures
 
 
 def scored(world: Path, work: Path) -> dict[str, Any]:
@@ -150,16 +153,18 @@ def scored(world: Path, work: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def by_trunk(folder: Path, *, name: str, trunk: str = "", features: Path | None = None) -> dict[str, Any]:
+def by_trunk(
+    folder: Path, *, name: str, trunk: str = "", features: Path | None = None, crops: bool | None = None
+) -> dict[str, Any]:
     """The trunk at its own threshold, and at those of the sweep."""
     world, work = folder / "world", folder / "work"
     own = min_cosine_of_trunk(trunk)
     sweep = []
     with counted(folder, name):
-        run_curate_by_trunk(work, trunk=trunk, features=features, min_cosine=own, workers=1)
+        run_curate_by_trunk(work, trunk=trunk, features=features, crops=crops, min_cosine=own, workers=1)
     told = {"min_cosine": own, **scored(world, work)}
     for min_cosine in SWEEP:
-        run_curate_by_trunk(work, trunk=trunk, features=features, min_cosine=min_cosine, workers=1)
+        run_curate_by_trunk(work, trunk=trunk, features=features, crops=crops, min_cosine=min_cosine, workers=1)
         found = scored(world, work)
         kept = ("recall", "precision", "num_false_pairs", "num_chains")
         recalls = {str(kind["kind"]): kind["recall"] for kind in found["kinds"] if kind["recall"] is not None}
@@ -185,6 +190,7 @@ def measure(
     }  # fmt: skip
     methods = told["methods"]
     methods["perceptual-hash"] = by_trunk(folder, name="perceptual-hash", trunk="perceptual-hash")
+    methods["hash-no-crops"] = by_trunk(folder, name="hash-no-crops", trunk="perceptual-hash", crops=False)
     on_methods(told)
     with counted(folder, "footage"):
         run_curate(work, workers=1)

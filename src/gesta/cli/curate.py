@@ -33,6 +33,10 @@ from gesta.cli.progress import progress
     "--features", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
     help="In a trunk's place: features that `gesta features` wrote (.parquet), or clip vectors (.npy).",
 )  # fmt: skip
+@click.option(
+    "--crops/--no-crops", default=None,
+    help="With perceptual-hash: compare parts of pictures too, which finds cropped copies.  [default: crops]",
+)  # fmt: skip
 @click.option("--min-cosine-of", multiple=True, metavar="CLASS=COSINE", help="A class's own threshold; several times.")
 @click.option(
     "--across", type=click.Choice(["class", "all"]), default=None,
@@ -62,6 +66,7 @@ def command(
     trunk: str | None,
     weights: Path | None,
     features: Path | None,
+    crops: bool | None,
     min_cosine_of: tuple[str, ...],
     across: str | None,
     keep: str | None,
@@ -95,7 +100,8 @@ def command(
     _check(
         by_trunk,
         trunk_only={
-            "--weights": weights, "--min-cosine-of": min_cosine_of or None, "--across": across, "--after": after
+            "--weights": weights, "--crops": crops, "--min-cosine-of": min_cosine_of or None, "--across": across,
+            "--after": after,
         },
         footage_only={"--min-agreement": min_agreement},
         both=trunk is not None and features is not None,
@@ -105,7 +111,7 @@ def command(
             from gesta.curate.trunk_stage import run_curate_by_trunk
 
             summary = run_curate_by_trunk(
-                work, trunk=trunk or "", weights=weights, features=features, min_cosine=min_cosine,
+                work, trunk=trunk or "", weights=weights, features=features, crops=crops, min_cosine=min_cosine,
                 min_cosine_of=_thresholds(min_cosine_of), across=across or "class", keep=keep or "random",
                 release=after, seed=seed, workers=workers, cluster=cluster, on_rows=advance,
             )  # fmt: skip

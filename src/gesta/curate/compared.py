@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from gesta.curate.crop_views import least_by_views, pairs_by_views
 from gesta.curate.keep import Standing, draw
-from gesta.curate.nearest import Pairs, components, pairs_within
+from gesta.curate.nearest import Pairs, components, least_cosines, pairs_within
 from gesta.curate.vectors_at_hand import VectorsAtHand
 from gesta.schema import Reviews
 
@@ -43,14 +44,20 @@ class Compared:
     Attributes:
         clip_ids: of each row.
         class_N: int64 [N], the row's class; None where all clips are compared.
-        vectors_ND: float32 [N, D].
+        vectors_ND: float32 [N, D]; with views all of a clip's, one behind the other.
         limit_N: float64 [N], the row's threshold.
+        num_views: of each clip.
     """
 
     clip_ids: tuple[str, ...]
     class_N: Ints | None
     vectors_ND: Floats
     limit_N: npt.NDArray[np.float64]
+    num_views: int = 1
+
+    def views(self) -> Floats:
+        """The vectors by view, float32 [N, V, D]."""
+        return self.vectors_ND.reshape(len(self.clip_ids), self.num_views, -1)
 
 
 def compared_rows(
@@ -78,14 +85,19 @@ def compared_rows(
         for start in range(0, len(places), 4096):
             target[start : start + 4096] = gathered[places[start : start + 4096]]
         gathered = target
-    return Compared(clip_ids=tuple(clip_ids), class_N=class_N, vectors_ND=gathered, limit_N=limit_N)
+    return Compared(
+        clip_ids=tuple(clip_ids), class_N=class_N, vectors_ND=gathered, limit_N=limit_N, num_views=vectors.num_views
+    )
 
 
 def copies_among(compared: Compared, video_of: Mapping[str, str], rules: Rules) -> Pairs:
     """Copies among what is compared; two clips of one video are none."""
     if not len(compared.clip_ids):
         return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float64))
-    if compared.class_N is None:
+    if compared.num_views > 1:
+        found = _pairs_by_views(compared)
+        limit_P = np.maximum(compared.limit_N[found.a_P], compared.limit_N[found.b_P])
+    elif compared.class_N is None:
         found = pairs_within(compared.vectors_ND, min_cosine=float(compared.limit_N.min()))
         limit_P = np.maximum(compared.limit_N[found.a_P], compared.limit_N[found.b_P])
     else:
@@ -97,6 +109,27 @@ def copies_among(compared: Compared, video_of: Mapping[str, str], rules: Rules) 
     video_N = np.array([video_of[clip_id] for clip_id in compared.clip_ids])
     wanted = (found.cosine_P >= limit_P) & (video_N[found.a_P] != video_N[found.b_P])
     return Pairs(found.a_P[wanted], found.b_P[wanted], found.cosine_P[wanted])
+
+
+def _pairs_by_views(compared: Compared) -> Pairs:
+    """Pairs inside each class, or among all, from the lowest threshold of the class on."""
+    classes = np.zeros(len(compared.clip_ids), np.int64) if compared.class_N is None else compared.class_N
+    found = []
+    for class_id in np.unique(classes):
+        rows_R = np.flatnonzero(classes == class_id)
+        limit = float(compared.limit_N[rows_R].min())
+        found.append(pairs_by_views(compared.views(), rows_R, min_cosine=limit))
+    return Pairs(*(np.concatenate([getattr(part, name) for part in found]) for name in ("a_P", "b_P", "cosine_P")))
+
+
+def least_cosines_of(compared: Compared, component_N: Ints) -> dict[int, float]:
+    """The lowest cosine of any two members of each component, by the component's name."""
+    if compared.num_views == 1:
+        return least_cosines(compared.vectors_ND, component_N)
+    return {
+        name: least_by_views(compared.views(), np.array(rows, dtype=np.int64))
+        for name, rows in groups_of(component_N).items()
+    }
 
 
 def groups_of(component_N: Ints) -> dict[int, list[int]]:

@@ -16,10 +16,18 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from gesta.curate.compared import Compared, Rules, compared_rows, copies_among, groups_of, who_goes
+from gesta.curate.compared import (
+    Compared,
+    Rules,
+    compared_rows,
+    copies_among,
+    groups_of,
+    least_cosines_of,
+    who_goes,
+)
 from gesta.curate.components import Members, component_rows
 from gesta.curate.keep import Standing, check_keep, one_per_video
-from gesta.curate.nearest import Pairs, components, least_cosines
+from gesta.curate.nearest import Pairs, components
 from gesta.curate.trunks import WITHOUT_WEIGHTS
 from gesta.curate.vectors_at_hand import VectorsAtHand, feature_vectors, trunk_vectors
 from gesta.curate.work_tables import (
@@ -71,6 +79,7 @@ def run_curate_by_trunk(
     features: Path | None = None,
     min_cosine: float | None = None,
     min_cosine_of: Mapping[str, float] = NO_THRESHOLDS,
+    crops: bool | None = None,
     across: str = "class",
     keep: str = "random",
     release: Path | None = None,
@@ -94,6 +103,8 @@ def run_curate_by_trunk(
         features: a file of vectors made elsewhere, in the trunk's place: `feature_vectors` reads it.
         min_cosine: from which two clips are copies; None = the trunk's own (`min_cosine_of_trunk`).
         min_cosine_of: another threshold for some classes, by name or id.
+        crops: whether each whole picture is compared with parts of the others' pictures too, so that cropped copies are
+            found; None = with the perceptual hash, whose vectors of parts are cheap.
         across: "class" = inside each class; "all" = over all clips. Two clips of different classes are then copies from
             the higher of their classes' thresholds on.
         keep: which of a component stays: "random" = drawn by `seed`, "best" = the one with the most positives.
@@ -126,7 +137,8 @@ def run_curate_by_trunk(
     if features is not None:
         vectors = feature_vectors(features, wanted)
     else:
-        vectors = trunk_vectors(work, wanted, trunk=trunk, weights=weights, share=share)
+        by_parts = trunk == "perceptual-hash" if crops is None else crops
+        vectors = trunk_vectors(work, wanted, trunk=trunk, weights=weights, crops=by_parts, share=share)
     arguments: dict[str, Json] = {
         "trunk": None if features else trunk, "vectors": sha256_of_file(vectors.path), "min_cosine": limit,
         "min_cosine_of": {str(class_id): value for class_id, value in sorted(limits.items())}, "across": across,
@@ -152,7 +164,7 @@ def run_curate_by_trunk(
     )
 
 
-OWN_MIN_COSINE: Mapping[str, float] = {"perceptual-hash": 0.7, "sketch": 0.8}
+OWN_MIN_COSINE: Mapping[str, float] = {"perceptual-hash": 0.6, "sketch": 0.82}
 """Thresholds of trunks whose cosines mean something else than a network's. Source: ours, `benchmarks/copies.py`."""
 
 
@@ -205,7 +217,7 @@ def _curate(
         compared = compared_rows([*drawn, *ghosts], vectors, rules, scratch=Path(folder))
         pairs = copies_among(compared, video_of, rules)
         groups = components(len(compared.clip_ids), pairs)
-        least = least_cosines(compared.vectors_ND, groups)
+        least = least_cosines_of(compared, groups)
     settled = np.array(
         [
             reviewed.settles(compared.clip_ids[a], compared.clip_ids[b])

@@ -106,11 +106,21 @@ def hashes_of_frames(frames_FHW3: Frames) -> Floats:
     True
     """
     cv2 = _cv2()
-    low_FUV = np.empty((len(frames_FHW3), HASH_LOW, HASH_LOW), np.float32)
-    for number, frame in enumerate(frames_FHW3):
-        gray = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
-        small = cv2.resize(gray, (HASH_SIDE, HASH_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
-        low_FUV[number] = cv2.dct(small)[:HASH_LOW, :HASH_LOW]
+    size = (HASH_SIDE, HASH_SIDE)
+    grays = [cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY) for frame in frames_FHW3]
+    return hashes_of_grays(np.stack([cv2.resize(gray, size, interpolation=cv2.INTER_AREA) for gray in grays]))
+
+
+def hashes_of_grays(grays_FHW: Frames) -> Floats:
+    """The perceptual hash of gray pictures of `HASH_SIDE` px a side, float32 [F, 255] of +1 and -1.
+
+    Raises:
+        MissingExtra: OpenCV is not installed.
+    """
+    cv2 = _cv2()
+    low_FUV = np.empty((len(grays_FHW), HASH_LOW, HASH_LOW), np.float32)
+    for number, gray in enumerate(grays_FHW):
+        low_FUV[number] = cv2.dct(gray.astype(np.float32))[:HASH_LOW, :HASH_LOW]
     even_FE = low_FUV[:, :, ::2].reshape(len(low_FUV), -1)[:, 1:]
     odd_FO = np.abs(low_FUV[:, :, 1::2].reshape(len(low_FUV), -1))
     bits = [part > np.median(part, axis=1, keepdims=True) for part in (even_FE, odd_FO)]

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from gesta.curate.clip_features import NUM_FRAMES, clip_vector, read_clip_vectors, write_clip_vectors
+from gesta.curate.crop_views import clip_views, part_boxes
 from gesta.curate.trunks import FrameTrunk, trunk_named
 from gesta.schema import BadInput, BadVideo, Reject
 from gesta.tables import Provenance, frame_of, made_by, rows_of, sha256_of_json, whole_file
@@ -35,18 +36,21 @@ class VectorsAtHand:
     Attributes:
         path: the file they are in.
         row_of: the row of each clip in `vectors_ND`.
-        vectors_ND: float32 [N, D], memory-mapped where they were read from a file of vectors.
+        vectors_ND: float32 [N, D], memory-mapped where they were read from a file of vectors; of a clip with views all
+            of them, one behind the other.
         rejects: clips without a vector, with the reason.
+        num_views: the whole picture and its parts; 1 = the whole picture alone.
     """
 
     path: Path
     row_of: dict[str, int]
     vectors_ND: Floats
     rejects: tuple[Reject, ...]
+    num_views: int = 1
 
 
 def trunk_vectors(
-    work: Path, clips: pl.DataFrame, *, trunk: str, weights: Path | None, share: functools.partial
+    work: Path, clips: pl.DataFrame, *, trunk: str, weights: Path | None, crops: bool = False, share: functools.partial
 ) -> VectorsAtHand:
     """The vector of every clip that decodes, made for those only that have none yet.
 
@@ -55,6 +59,7 @@ def trunk_vectors(
         clips: clip_id, video_id, start_us, end_us, path and sha256 of the clips wanted.
         trunk: as `trunk_named` takes it.
         weights: as `trunk_named` takes it.
+        crops: whether parts of each picture get a vector too; of the perceptual hash only.
         share: `map_shards`, told of workers and cluster.
     Raises:
         UnknownName: there is no such trunk or model.
@@ -63,18 +68,26 @@ def trunk_vectors(
         GestaError: weights could not be downloaded.
     """
     made = trunk_named(trunk, weights=weights)
+    if crops and made.name != "perceptual-hash":
+        raise BadInput(f"the trunk {made.name} has no vectors of parts", mend="Want perceptual-hash, or no crops")
     provenance = made_by(
         "curate",
-        arguments={"part": "vectors", "trunk": made.name, "weights": made.weights_sha256, "num_frames": NUM_FRAMES},
+        arguments={
+            "part": "vectors",
+            "trunk": made.name,
+            "weights": made.weights_sha256,
+            "num_frames": NUM_FRAMES,
+            "parts": [list(box) for box in part_boxes()] if crops else [],
+        },
         inputs={},
         tools=("av", "numpy", "opencv-python-headless"),
     )
-    path = work / "clip_vectors" / f"{_slug(trunk)}-{provenance.fingerprint[:12]}.npy"
+    path = work / "clip_vectors" / f"{_slug(trunk)}{'-crops' if crops else ''}-{provenance.fingerprint[:12]}.npy"
     old = _old_vectors(path)
     known = old.join(clips.select(FACTS), on=FACTS, how="semi")
     todo = clips.join(known.select("clip_id"), on="clip_id", how="anti")
     if len(todo) or not path.is_file():
-        _add(work, path, known, todo, trunk=trunk, weights=weights, provenance=provenance, share=share)
+        _add(work, path, known, todo, trunk=trunk, weights=weights, crops=crops, provenance=provenance, share=share)
         known = _old_vectors(path)
     vectors = read_clip_vectors(path)
     wanted = known.join(clips.select("clip_id", "video_id", "path"), on="clip_id", how="inner")
@@ -87,7 +100,9 @@ def trunk_vectors(
         for row in broken.iter_rows(named=True)
     )  # fmt: skip
     row_of = {clip_id: row for row, clip_id in enumerate(vectors.clip_ids)}
-    return VectorsAtHand(path=path, row_of=row_of, vectors_ND=vectors.vectors_ND, rejects=rejects)
+    return VectorsAtHand(path=path, row_of=row_of, vectors_ND=vectors.vectors_ND, rejects=rejects,
+        num_views=1 + len(part_boxes()) if crops else 1,
+    )  # fmt: skip
 
 
 def _slug(trunk: str) -> str:
@@ -111,7 +126,7 @@ def _old_vectors(path: Path) -> pl.DataFrame:
 
 def _add(
     work: Path, path: Path, known: pl.DataFrame, todo: pl.DataFrame, *, trunk: str, weights: Path | None,
-    provenance: Provenance, share: functools.partial,
+    crops: bool, provenance: Provenance, share: functools.partial,
 ) -> None:  # fmt: skip
     """Write the known vectors, and those of `todo` behind them."""
     listed = [list(row) for row in todo.select(FACTS).iter_rows()]
@@ -123,7 +138,7 @@ def _add(
     parts = work / "shards" / "curate" / f"parts-{asked.fingerprint[:16]}"
     rows = todo.select("clip_id", "video_id", "start_us", "end_us", "path")
     found = share(
-        functools.partial(_part, work=work.resolve(), parts=parts.resolve(), trunk=trunk, weights=weights),
+        functools.partial(_part, work=work.resolve(), parts=parts.resolve(), trunk=trunk, weights=weights, crops=crops),
         rows,
         outputs=["rejects"],
         folder=work / "shards" / "curate" / "vectors",
@@ -185,7 +200,9 @@ def _trunk(name: str, weights: Path | None) -> FrameTrunk:
     return trunk_named(name, weights=weights)
 
 
-def _part(clips: pl.DataFrame, *, work: Path, parts: Path, trunk: str, weights: Path | None) -> dict[str, pl.DataFrame]:
+def _part(
+    clips: pl.DataFrame, *, work: Path, parts: Path, trunk: str, weights: Path | None, crops: bool
+) -> dict[str, pl.DataFrame]:
     """Writes the vectors of some clips to `parts`, and gives rejects for those that do not decode."""
     vectors: list[Floats] = []
     rejects: list[Reject] = []
@@ -193,7 +210,9 @@ def _part(clips: pl.DataFrame, *, work: Path, parts: Path, trunk: str, weights: 
         model = _trunk(trunk, weights)
         for row in clips.iter_rows(named=True):
             try:
-                vectors.append(clip_vector(work / row["path"], row["start_us"], row["end_us"], trunk=model))
+                path, start_us, end_us = work / row["path"], row["start_us"], row["end_us"]
+                views = clip_views(path, start_us, end_us).reshape(-1) if crops else None
+                vectors.append(clip_vector(path, start_us, end_us, trunk=model) if views is None else views)
             except BadVideo as error:
                 rejects.append(
                     Reject(

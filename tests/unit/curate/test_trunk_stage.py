@@ -308,6 +308,25 @@ def test_vectors_of_a_trunk_are_made_once_and_new_clips_added(filmed, monkeypatc
     assert first.keys() == again.keys()
 
 
+def test_a_cropped_copy_is_found_by_parts_and_is_no_chain(filmed):
+    by_hand.write(filmed / "cut.mp4", by_hand.cropped(by_hand.film(1, 1)))
+    videos = [Video(**row) for row in read_table(filmed, "videos").rows(named=True)]
+    clips = [Clip(**row) for row in read_table(filmed, "clips").rows(named=True)]
+    cut = Clip(clip_id="cut-0", video_id="cut", start_us=0, end_us=2_000_000)
+    put(filmed, "videos", [*videos, video("cut", path="cut.mp4", digest=9)])
+    put(filmed, "clips", [*clips, cut])
+    put(filmed, "clip_labels", [accepted(clip) for clip in (*clips, cut)])
+    assert run_curate_by_trunk(filmed, trunk="perceptual-hash", crops=False, workers=1).kept == 3
+    summary = run_curate_by_trunk(filmed, trunk="perceptual-hash", workers=1)
+    assert summary.kept == 2
+    (group,) = read_table(filmed, "components").rows(named=True)
+    assert group["num_clips"] == 3
+    assert group["least_cosine"] > group["min_cosine"] == 0.6
+    assert summary.numbers["num_chains"] == 0
+    with pytest.raises(BadInput, match="the trunk sketch has no vectors of parts"):
+        run_curate_by_trunk(filmed, trunk="sketch", crops=True)
+
+
 def test_more_workers_give_the_same_bytes(filmed):
     run_curate_by_trunk(filmed, trunk="perceptual-hash", workers=1)
     before = {path.name: path.read_bytes() for path in filmed.rglob("*.*") if path.is_file()}
