@@ -19,6 +19,8 @@ Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Places = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
+_STRIP = 128
+"""Rows of a strip of a product of a matrix with itself. Source: ours, the fastest of 128 to 465 for classes of 929."""
 _FAINT, _STRONG = 1e-9, 1e9
 """Lengths between which products of single precision neither vanish nor overflow; others are scaled first."""
 
@@ -93,7 +95,7 @@ def near_in_blocks(
             columns_JD, even_JD, norm_J = one if left == top else _loaded(vectors_ND, rows_R[left : left + block])
             products_IJ = memory.products[: len(rows_ID) * len(columns_JD)].reshape(len(rows_ID), len(columns_JD))
             diagonal = 1 if left == top else -block
-            np.matmul(even_ID, even_JD.T, out=products_IJ)
+            _multiply(even_ID, even_JD, products_IJ, is_same=left == top)
             num = scan_block(products_IJ, norm_I, norm_J, min_cosine - margin, diagonal, memory.hits_2H)
             if not num:
                 continue
@@ -103,6 +105,20 @@ def near_in_blocks(
                 a_P=rows_R[top + i_P], b_P=rows_R[left + j_P], rows_ID=rows_ID, columns_JD=columns_JD,
                 i_P=i_P, j_P=j_P, sure_P=sure_P,
             )  # fmt: skip
+
+
+def _multiply(even_ID: Floats, even_JD: Floats, products_IJ: Floats, *, is_same: bool) -> None:
+    """Put the products of rows and columns into `products_IJ`; where both are the same, only above the diagonal."""
+    if not is_same:
+        np.matmul(even_ID, even_JD.T, out=products_IJ)
+        return
+    # In strips: a product of a matrix with itself takes half the multiplications, but then copies the other half.
+    for start in range(0, len(even_ID), _STRIP):
+        strip = slice(start, start + _STRIP)
+        np.matmul(even_ID[strip], even_ID[strip].T, out=products_IJ[strip, strip])
+        if start + _STRIP < len(even_ID):
+            rest = slice(start + _STRIP, None)
+            np.matmul(even_ID[strip], even_ID[rest].T, out=products_IJ[strip, rest])
 
 
 def _loaded(vectors_ND: Floats, rows_R: Ints) -> tuple[Floats, Floats, Floats]:

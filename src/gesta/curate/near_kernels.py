@@ -63,22 +63,20 @@ def scan_block(
     """
     num = 0
     num_columns = products_IJ.shape[1]
-    limit_J = np.empty(num_columns, np.float32)
     for i in range(len(products_IJ)):
         row = products_IJ[i]
         scale = np.float32(low) * norm_I[i]
-        for j in range(num_columns):
-            limit_J[j] = row[j] - scale * norm_J[j]
         first = max(0, i + diagonal)
         for start in range(first // _CHUNK * _CHUNK, num_columns, _CHUNK):
             stop = min(start + _CHUNK, num_columns)
-            highest = np.float32(-1)
+            # Counting is what the compiler does for many at once; a running maximum it does one by one.
+            num_above = 0
             for j in range(start, stop):
-                highest = max(highest, limit_J[j])
-            if highest < 0:
+                num_above += row[j] >= scale * norm_J[j]
+            if num_above == 0:
                 continue
             for j in range(max(start, first), stop):
-                if limit_J[j] >= 0:
+                if row[j] >= scale * norm_J[j]:
                     hits_2H[0, num] = i
                     hits_2H[1, num] = j
                     num += 1
