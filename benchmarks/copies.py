@@ -8,9 +8,9 @@ The trained trunk is `frame_r18_images` on pictures of *another* world, told whi
 and mirror images of the video included; what its last layer is given, averaged over a video by `gesta features`, is
 the vector. No kind of copy is held back from its training, only the people, places and videos are others.
 
-Run: python -m benchmarks.copies [--folder FOLDER]
+Run: python -m benchmarks.copies [--folder FOLDER] [--only METHOD]
 
-With a folder a broken run goes on where it was, and what each part cost adds up there.
+With a folder a broken run goes on where it was, what each part cost adds up there, and methods can be run one by one.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ import cv2
 import polars as pl
 
 from gesta.curate import run_curate
+from gesta.curate.stage import MIN_COSINE
 from gesta.curate.trunk_stage import min_cosine_of_trunk, run_curate_by_trunk
 from gesta.import_.folder import run_import_folder
 from gesta.predict.features import run_features
@@ -157,14 +158,16 @@ def by_trunk(
     folder: Path, *, name: str, trunk: str = "", features: Path | None = None, crops: bool | None = None
 ) -> dict[str, Any]:
     """The trunk at its own threshold, and at those of the sweep."""
-    world, work = folder / "world", folder / "work"
+    world, work = folder / "world", folder / f"work-{name}"
     own = min_cosine_of_trunk(trunk)
-    sweep = []
+    options: dict[str, Any] = {"trunk": trunk, "features": features, "crops": crops, "workers": 1}
+    whole_videos(world, work)
     with counted(folder, name):
-        run_curate_by_trunk(work, trunk=trunk, features=features, crops=crops, min_cosine=own, workers=1)
+        run_curate_by_trunk(work, min_cosine=own, **options)
     told = {"min_cosine": own, **scored(world, work)}
+    sweep = []
     for min_cosine in SWEEP:
-        run_curate_by_trunk(work, trunk=trunk, features=features, crops=crops, min_cosine=min_cosine, workers=1)
+        run_curate_by_trunk(work, min_cosine=min_cosine, **options)
         found = scored(world, work)
         kept = ("recall", "precision", "num_false_pairs", "num_chains")
         recalls = {str(kind["kind"]): kind["recall"] for kind in found["kinds"] if kind["recall"] is not None}
@@ -172,41 +175,45 @@ def by_trunk(
     return {**told, "sweep": sweep}
 
 
-def measure(
-    folder: Path,
-    *,
-    num_videos: int = NUM_VIDEOS,
-    num_train_videos: int = NUM_TRAIN_VIDEOS,
-    epochs: int = EPOCHS,
-    on_methods: Callable[[dict[str, Any]], None] = lambda _: None,
-) -> dict[str, Any]:
-    """Precision and recall of every method, by kind of copy; `on_methods` is told what there is after each."""
-    world, work = folder / "world", folder / "work"
-    with counted(folder, "render_world"):
-        render_world(world, seed=41, num_videos=num_videos, copies=COPIES, workers=1)
+def by_footage(folder: Path) -> dict[str, Any]:
+    """The check that runs without a trunk."""
+    world, work = folder / "world", folder / "work-footage"
     whole_videos(world, work)
-    told: dict[str, Any] = {
-        "num_videos": num_videos, "copy_share": COPY_SHARE, "num_clips": len(read_table(work, "clips")), "methods": {},
-    }  # fmt: skip
-    methods = told["methods"]
-    methods["perceptual-hash"] = by_trunk(folder, name="perceptual-hash", trunk="perceptual-hash")
-    methods["hash-no-crops"] = by_trunk(folder, name="hash-no-crops", trunk="perceptual-hash", crops=False)
-    on_methods(told)
     with counted(folder, "footage"):
         run_curate(work, workers=1)
-    methods["footage"] = {"min_cosine": 0.42, **scored(world, work)}
-    on_methods(told)
-    model, num_pictures = train_trunk(folder, num_videos=num_train_videos, epochs=epochs)
+    return {"min_cosine": MIN_COSINE, **scored(world, work)}
+
+
+def by_trained(folder: Path) -> dict[str, Any]:
+    """A network that was trained on another world."""
+    model, num_pictures = train_trunk(folder, num_videos=NUM_TRAIN_VIDEOS, epochs=EPOCHS)
+    features = folder / "features.parquet"
     with counted(folder, "features"):
-        run_features(
-            model, videos=world / "videos", out=folder / "features.parquet", layer=LAYER, stride_s=STRIDE_S, threads=1
-        )
-    told |= {"num_train_pictures": num_pictures, "epochs": epochs}
-    methods["trained"] = by_trunk(folder, name="trained", features=folder / "features.parquet")
-    on_methods(told)
-    methods["sketch"] = by_trunk(folder, name="sketch", trunk="sketch")
-    on_methods(told)
-    return told
+        run_features(model, videos=folder / "world" / "videos", out=features, layer=LAYER, stride_s=STRIDE_S, threads=1)
+    told = by_trunk(folder, name="trained", features=features)
+    return {**told, "num_pictures": num_pictures, "epochs": EPOCHS, "layer": LAYER}
+
+
+METHODS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "perceptual-hash": lambda folder: by_trunk(folder, name="perceptual-hash", trunk="perceptual-hash"),
+    "hash-no-crops": lambda folder: by_trunk(folder, name="hash-no-crops", trunk="perceptual-hash", crops=False),
+    "footage": by_footage,
+    "trained": by_trained,
+    "sketch": lambda folder: by_trunk(folder, name="sketch", trunk="sketch"),
+}
+"""What is measured; each has a work folder of its own."""
+
+
+def measure(folder: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Precision and recall by kind of copy: of the methods named, and of those that the folder has already."""
+    with counted(folder, "render_world"):
+        render_world(folder / "world", seed=41, num_videos=NUM_VIDEOS, copies=COPIES, workers=1)
+    for name in names:
+        if not (folder / f"{name}.json").is_file():
+            write_json(folder / f"{name}.json", METHODS[name](folder))
+    files = {name: folder / f"{name}.json" for name in METHODS}
+    found = {name: json.loads(path.read_bytes()) for name, path in files.items() if path.is_file()}
+    return {"num_videos": NUM_VIDEOS, "copy_share": COPY_SHARE, "methods": found, "cpu_s": costs_of(folder)}
 
 
 def table_of(methods: dict[str, Any]) -> Sequence[str]:
@@ -221,30 +228,27 @@ def table_of(methods: dict[str, Any]) -> Sequence[str]:
 
 
 def main() -> None:
-    """Measure, print one table, write the JSON after each method."""
+    """Measure, print one table, write the JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", type=Path, default=None)
-    given = parser.parse_args().folder
+    parser.add_argument("--only", choices=METHODS, default=None)
+    given = parser.parse_args()
     date = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = given or Path(temporary)
+        folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-
-        def write(told: dict[str, Any]) -> None:
-            result = {
-                "what": "copies planted in a rendered world that each way of curation finds, by kind, and false pairs",
-                "hardware": f"{os.cpu_count()}core-cpu",
-                "processor": platform.processor() or platform.machine(),
-                "date": date,
-                "load": os.getloadavg()[0],
-                "versions": {name: importlib.metadata.version(name) for name in ("gesta", "torch", "av", "numpy")},
-                **told,
-                "cpu_s": costs_of(folder),
-            }
-            write_json(RESULTS / f"copies_{os.cpu_count()}core-cpu_{date}.json", result)
-            print("\n".join(table_of(told["methods"])), flush=True)
-
-        measure(folder, on_methods=write)
+        measured = measure(folder, [given.only] if given.only else list(METHODS))
+    result = {
+        "what": "copies planted in a rendered world that each way of curation finds, by kind, and false pairs",
+        "hardware": f"{os.cpu_count()}core-cpu",
+        "processor": platform.processor() or platform.machine(),
+        "date": date,
+        "load": os.getloadavg()[0],
+        "versions": {name: importlib.metadata.version(name) for name in ("gesta", "torch", "av", "numpy")},
+        **measured,
+    }
+    print("\n".join(table_of(result["methods"])))
+    write_json(RESULTS / f"copies_{os.cpu_count()}core-cpu_{date}.json", result)
 
 
 if __name__ == "__main__":
