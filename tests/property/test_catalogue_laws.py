@@ -22,8 +22,10 @@ from gesta.mine.catalogue import (
     phrases_of_queries,
     running_words,
     search,
+    word_forms,
 )
 from gesta.mine.catalogue.tantivy_index import stream_of
+from gesta.mine.catalogue.words import could_have_form
 from gesta.mine.queries.words import query_words
 from gesta.schema import MATCH_FIELDS, LabelClass, Query
 
@@ -95,6 +97,25 @@ def test_english_queries_are_matched_as_titles_are(text: str, names: list[str]) 
     asked = [Query(class_id=i, language="en", query=name, form="name", source="user") for i, name in enumerate(names)]
     found = found_in(words_of(text), phrases=phrases_of_queries(asked))
     assert list(found) == list(classes_in(text, index=index_of_classes(classes)))
+
+
+ENDINGS = (
+    "", "issement", "ements", "ité", "ivité", "logie", "usion", "ence", "euses", "ication", "atrice", "èrent", "yer",
+    "ç", "ée", "ïe", "logía", "ución", "encia", "amente", "idades", "ciones", "iéndome", "arselos", "guen", "yendo",
+    "logia", "ução", "ência", "ções", "êçam", "guei", "ões", "ãs", "y", "que", "gué", "s",
+)  # fmt: skip
+
+
+@given(
+    start=st.text("abcdeéghiïlmnñopqrstuüyzçã'", max_size=6),
+    ending=st.sampled_from(ENDINGS),
+    language=st.sampled_from(("fr", "es", "pt", "en", "de")),
+)
+@settings(max_examples=600)
+def test_a_words_beginning_tells_what_its_stem_cannot_be(start: str, ending: str, language: str) -> None:
+    word = start + ending or "a"
+    could = could_have_form(word_forms(word, language=language), language=language)
+    assert could(word)
 
 
 @given(text=texts, language=st.sampled_from(LANGUAGES))

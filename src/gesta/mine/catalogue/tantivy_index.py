@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gesta.mine.catalogue.words import STOPPING, all_forms, running_words, word_forms, word_parts
+from gesta.mine.catalogue.words import (
+    STOPPING,
+    all_forms,
+    could_have_form,
+    running_words,
+    word_forms,
+    word_parts,
+)
 from gesta.mine.queries.words import STOP_WORDS_OF
 from gesta.schema import MATCH_FIELDS, MissingExtra
 
@@ -138,13 +145,14 @@ def meeting_words(engine: Engine, *, field: str, wanted: Mapping[str, Iterable[s
             for form in word_forms(word, language=language):
                 by_form.setdefault(form, []).append(word)
         # A word comes twice, plain and with its mark; stemming it is what takes the time.
+        could = could_have_form(by_form, language=language)
         met: dict[str, set[str]] = {}
         for term, num_videos in terms:
             mark, _, word = term.rpartition(_BREAK)
             if not word or mark not in ("", language):
                 continue
             if word not in met:
-                forms = all_forms(word, language=language)
+                forms = all_forms(word, language=language) if could(word) else ()
                 met[word] = {one for form in forms for one in by_form.get(form, ())}
             # A word that the language takes apart or passes over stands in its own stream alone.
             if met[word] and (mark or word_parts(word, language=language) == (word,)):
