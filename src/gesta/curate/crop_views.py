@@ -27,8 +27,8 @@ PART_SIZES, PART_STEP = (0.82, 0.86, 0.9), 0.05
 """Sides of the parts, as shares of the picture's, and the greatest step from one to the next. Source: ours,
 `benchmarks/copies.py`: the hash bears a misfit of half a step; uploaders crop away a tenth or a fifth."""
 PICTURE_PX = 128
-BLOCK = 64
-"""Clips whose views are compared with all others at once."""
+BLOCK = 256
+"""Clips a side of a block: with 51 views 13 MB of vectors, and as much of products."""
 
 
 @functools.cache
@@ -73,39 +73,49 @@ def views_of_frames(frames_FHW3: npt.NDArray[np.uint8]) -> Floats:
     return hashes.reshape(1 + len(part_boxes()), len(pictures), -1).mean(axis=1, dtype=np.float64).astype(np.float32)
 
 
-def pairs_by_views(views_NVD: Floats, rows_R: Ints, *, min_cosine: float) -> Pairs:
+def pairs_by_views(views_NVD: Floats, rows_R: Ints, *, min_cosine: float, block: int = BLOCK) -> Pairs:
     """Pairs of clips of which one whole picture and one view of the other have a cosine of `min_cosine` or more.
+
+    Memory holds the views of two blocks of clips and their products, beside the pairs.
 
     Args:
         views_NVD: float32 [N, V, D], may be memory-mapped.
         rows_R: the clips that are compared, ascending.
         min_cosine: from which two clips are a pair.
+        block: clips a side of a block.
     """
-    best: dict[tuple[int, int], float] = {}
-    for top, cosine_BR in _blocks(views_NVD, rows_R):
-        i, j = np.nonzero(cosine_BR >= min_cosine)
-        for a, b, value in zip(rows_R[top + i].tolist(), rows_R[j].tolist(), cosine_BR[i, j].tolist(), strict=True):
-            if a != b:
-                key = (min(a, b), max(a, b))
-                best[key] = max(best.get(key, -1.0), value)
-    keys = sorted(best)
-    a_P, b_P = (np.array([key[side] for key in keys], dtype=np.int64) for side in (0, 1))
-    return Pairs(a_P, b_P, np.array([min(best[key], 1.0) for key in keys], dtype=np.float64))
+    parts: list[tuple[Ints, Ints, npt.NDArray[np.float64]]] = []
+    for top, left, cosine_BC in _blocks(views_NVD, rows_R, block):
+        i, j = np.nonzero(cosine_BC >= min_cosine)
+        later = top + i < left + j
+        i, j = i[later], j[later]
+        parts.append((rows_R[top + i], rows_R[left + j], np.minimum(cosine_BC[i, j], 1.0).astype(np.float64)))
+    if not parts:
+        return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float64))
+    a_P, b_P, cosine_P = (np.concatenate([part[place] for part in parts]) for place in range(3))
+    order = np.lexsort((b_P, a_P))
+    return Pairs(a_P[order], b_P[order], cosine_P[order])
 
 
-def least_by_views(views_NVD: Floats, rows_R: Ints) -> float:
+def least_by_views(views_NVD: Floats, rows_R: Ints, *, block: int = BLOCK) -> float:
     """The lowest cosine of any two of the clips, of each two the highest of a whole picture and a view of the other."""
-    cosine_RR = np.concatenate([cosine_BR for _, cosine_BR in _blocks(views_NVD, rows_R)])
-    return float(min(1.0, np.maximum(cosine_RR, cosine_RR.T).min()))
+    return min(1.0, *(float(cosine_BC.min()) for _, _, cosine_BC in _blocks(views_NVD, rows_R, block)))
 
 
-def _blocks(views_NVD: Floats, rows_R: Ints) -> Iterator[tuple[int, Floats]]:
-    """Of some clips at a time the highest cosine of any view with each clip's whole picture, float32 [B, R]."""
-    whole_RD = _unit(np.asarray(views_NVD[rows_R, 0]))
-    for top in range(0, len(rows_R), BLOCK):
-        some_BVD = _unit(np.asarray(views_NVD[rows_R[top : top + BLOCK]]))
-        flat = some_BVD.reshape(-1, some_BVD.shape[2]) @ whole_RD.T
-        yield top, flat.reshape(*some_BVD.shape[:2], -1).max(axis=1)
+def _blocks(views_NVD: Floats, rows_R: Ints, block: int) -> Iterator[tuple[int, int, Floats]]:
+    """Where two blocks of clips begin, and the cosines of each two of them, float32 [B, C]; each two blocks once."""
+    for top in range(0, len(rows_R), block):
+        some_BVD = _unit(np.asarray(views_NVD[rows_R[top : top + block]]))
+        for left in range(top, len(rows_R), block):
+            other_CVD = some_BVD if left == top else _unit(np.asarray(views_NVD[rows_R[left : left + block]]))
+            one_BC, two_CB = _highest(some_BVD, other_CVD[:, 0]), _highest(other_CVD, some_BVD[:, 0])
+            yield top, left, np.maximum(one_BC, two_CB.T)
+
+
+def _highest(views_BVD: Floats, whole_CD: Floats) -> Floats:
+    """Of each clip's views the highest cosine with each whole picture, float32 [B, C]."""
+    flat = views_BVD.reshape(-1, views_BVD.shape[2]) @ whole_CD.T
+    return flat.reshape(*views_BVD.shape[:2], -1).max(axis=1)
 
 
 def _unit(vectors: Floats) -> Floats:

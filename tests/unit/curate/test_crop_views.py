@@ -54,8 +54,10 @@ def test_a_crop_is_like_a_part_and_another_film_is_not(crop):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(2, 9), st.integers(1, 4), st.integers(0, 10_000), st.sampled_from([0.3, 0.7, 0.95]))
-def test_pairs_and_the_least_alike_are_those_of_a_plain_reading(num, num_views, seed, min_cosine):
+@given(
+    st.integers(2, 9), st.integers(1, 4), st.integers(0, 10_000), st.sampled_from([0.3, 0.7, 0.95]), st.integers(1, 10)
+)
+def test_pairs_and_the_least_alike_are_those_of_a_plain_reading(num, num_views, seed, min_cosine, block):
     views = np.random.default_rng(seed).standard_normal((num + 1, num_views, 4)).astype(np.float32)
     rows = np.arange(1, num + 1)
     alike = {
@@ -64,10 +66,11 @@ def test_pairs_and_the_least_alike_are_those_of_a_plain_reading(num, num_views, 
         for j in rows
         if i < j
     }
-    found = pairs_by_views(views, rows, min_cosine=min_cosine)
+    found = pairs_by_views(views, rows, min_cosine=min_cosine, block=block)
     got = dict(zip(zip(found.a_P.tolist(), found.b_P.tolist(), strict=True), found.cosine_P, strict=True))
     clear = {pair for pair, value in alike.items() if abs(value - min_cosine) > 1e-5}
     assert {pair for pair in got if pair in clear} == {p for p in clear if alike[p] >= min_cosine}
+    assert list(got) == sorted(got)
     for pair, value in got.items():
         assert value == pytest.approx(alike[pair], abs=1e-5)
-    assert least_by_views(views, rows) == pytest.approx(min(alike.values()), abs=1e-5)
+    assert least_by_views(views, rows, block=block) == pytest.approx(min(alike.values()), abs=1e-5)
