@@ -1,10 +1,10 @@
 """How often a clip shows what its title says: clips around a frame classifier's responses against evenly spread ones.
 
-The classifier is trained by the recipe `frame_r18_images`, its pictures shrunk to 48 px and in fewer epochs, on
-pictures of one rendered world: frames of people acting, by action, and of people who do nothing. The videos are long
-uploads made of another world: one stretch of the titled action somewhere among stretches of other actions and of
-nothing. Both ways choose as many clips of the same length; a clip shows the action when at least a second of it does.
-Chance is what a clip at a random place would show.
+The classifier is trained by the recipe `frame_r18_images`, its pictures shrunk to 32 px and in fewer epochs, on frames
+of the training people of a rendered world of motions: the four classes that one frame tells, and all else as a fifth.
+The videos are long uploads made of other people's clips: one of the titled action somewhere among clips that show
+something else. Both ways choose as many clips of the same length; a clip shows the action when at least half a second
+of it does. Chance is what a clip at a random place would show.
 
 Run: OMP_NUM_THREADS=1 python -m benchmarks.positions [FOLDER]; what is made is kept in FOLDER, where one is named.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import importlib.metadata
+import json
 import os
 import platform
 import random
@@ -28,70 +29,66 @@ from typing import Any
 
 import cv2
 import numpy as np
-import polars as pl
 
 from gesta.cli.frame_classifier import find_classifier
 from gesta.mine import FrameSearch, clip_around, run_mine
 from gesta.schema import US_PER_S, Video
-from gesta.tables import frame_of, made_by, read_table, sha256_of_file, table_path, write_json, write_table
+from gesta.tables import frame_of, made_by, read_table, sha256_of_file, table_path, write_json, write_table, write_text
 from gesta.train.clips import find_clip_recipe, open_clips, run_train_clips
 from gesta.video import probe, read_frames
 from gesta.video.encode import write_video
-from gesta.world import render_world
+from gesta.world.motion_set import render_motions
+from gesta.world.motions import CONTROLS
 
-NUM_TRAIN_VIDEOS, NUM_UPLOAD_VIDEOS, FRAMES_A_STRETCH, EPOCHS = 120, 40, 6, 12
-CLIP_S, K, RATE, FPS = 4.0, 2, 2.0, Fraction(25, 2)
-SIZE = (256, 192)
-LEAST_US = US_PER_S
+NUM_VIDEOS, EPOCHS, NUM_OTHERS = 200, 8, 13
+CLIP_S, K, RATE, FPS = 2.0, 2, 2.0, Fraction(25, 2)
+LEAST_US = US_PER_S // 2
 """Of the action in a clip that counts as showing it."""
-NOTHING = "doing nothing"
+OTHERS = ("opening a door", "closing a door", "sitting down", "standing up", "raising arms", "lowering arms")
+"""Classes whose clips are all else: a frame does not tell one of a pair from the other."""
+ELSE = "something else"
+FRAMES_OF = {**dict.fromkeys(CONTROLS, 4), ELSE: 2}
+"""Pictures a clip."""
 RESULTS = Path(__file__).parent / "results"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """A video of a world with its path, its last instant, what is done in it (None: nothing, or several) and when."""
+    """A clip of the world with its path, its end, what is done in it and when."""
 
     path: Path
     end_us: int
-    title: str
-    action: str | None
-    is_idle: bool
-    spans_us: tuple[tuple[int, int], ...]
+    action: str
+    is_seen: bool
+    span_us: tuple[int, int]
 
 
 def stretches_of(world: Path) -> list[Stretch]:
-    """The readable originals and idle videos of a world, in the order of their ids."""
-    videos = read_table(world, "truth_videos").filter(pl.col("is_readable") & (pl.col("kind") != "duplicate"))
-    actions = read_table(world, "truth_actions")
+    """All clips of a world of motions, in the order of their ids; those of its training split are the seen ones."""
+    videos = read_table(world, "truth_videos").join(read_table(world, "truth_actions"), on="video_id")
     found = []
     for row in videos.sort("video_id").iter_rows(named=True):
         facts = probe(world / row["path"])
-        mine = actions.filter(video_id=row["video_id"])
-        names = mine["action"].unique().to_list()
         found.append(
             Stretch(
                 path=world / row["path"],
                 end_us=facts.start_us + facts.duration_us,
-                title=row["title"],
-                action=names[0] if len(names) == 1 else None,
-                is_idle=not names,
-                spans_us=tuple(mine.select("start_us", "end_us").iter_rows()),
+                action=row["action"],
+                is_seen=row["path"].split("/")[1] == "train",
+                span_us=(row["start_us"], row["end_us"]),
             )
         )
     return found
 
 
 def write_pictures(stretches: Sequence[Stretch], folder: Path) -> Counter[str]:
-    """How many pictures of each class were written: frames of the whole stretch, or of the time that it acts."""
+    """How many pictures of each class were written: frames of the time in which seen people act."""
     counts: Counter[str] = Counter()
     for stretch in stretches:
-        name = NOTHING if stretch.is_idle else stretch.action
-        if name is None:
-            continue
-        start_us, end_us = (0, stretch.end_us) if stretch.is_idle else stretch.spans_us[0]
-        step_us = (end_us - start_us) / FRAMES_A_STRETCH
-        times_us = [round(start_us + (k + 0.5) * step_us) for k in range(FRAMES_A_STRETCH)]
+        name = stretch.action if stretch.action in CONTROLS else ELSE
+        start_us, end_us = stretch.span_us
+        step_us = (end_us - start_us) / FRAMES_OF[name]
+        times_us = [round(start_us + (k + 0.5) * step_us) for k in range(FRAMES_OF[name])]
         target = folder / name.replace(" ", "_")
         target.mkdir(parents=True, exist_ok=True)
         for number, frame_HWC in enumerate(read_frames(stretch.path, times_us)):
@@ -100,47 +97,37 @@ def write_pictures(stretches: Sequence[Stretch], folder: Path) -> Counter[str]:
     return counts
 
 
-def _framed(picture_HWC: np.ndarray) -> np.ndarray:
-    """The picture in a frame of `SIZE`, bars where its shape differs."""
-    scale = min(SIZE[0] / picture_HWC.shape[1], SIZE[1] / picture_HWC.shape[0])
-    width, height = round(picture_HWC.shape[1] * scale), round(picture_HWC.shape[0] * scale)
-    framed = np.zeros((SIZE[1], SIZE[0], 3), dtype=np.uint8)
-    top, left = (SIZE[1] - height) // 2, (SIZE[0] - width) // 2
-    framed[top : top + height, left : left + width] = cv2.resize(picture_HWC, (width, height))
-    return framed
-
-
 def _frames(parts: Sequence[Stretch]) -> Iterator[np.ndarray]:
     for part in parts:
-        num_frames = int(part.end_us * FPS / US_PER_S)
-        times_us = [round(k * US_PER_S / FPS) for k in range(num_frames)]
-        for picture_HWC in read_frames(part.path, times_us):
-            yield _framed(picture_HWC)
+        yield from read_frames(part.path, [round(k * US_PER_S / FPS) for k in range(_num_frames(part))])
+
+
+def _num_frames(part: Stretch) -> int:
+    return int(part.end_us * FPS / US_PER_S)
 
 
 def write_uploads(
-    stretches: Sequence[Stretch], work: Path, *, rng: random.Random, num_others: int = 5
+    stretches: Sequence[Stretch], work: Path, *, rng: random.Random, num_others: int = NUM_OTHERS
 ) -> dict[str, list[tuple[int, int]]]:
     """When each upload shows what its title says, by video id; the uploads' table `videos` is written.
 
-    An upload is a stretch of one action, at a random place among `num_others` that show something else.
+    An upload is a clip of one action, at a random place among `num_others` that show something else.
     """
-    usable = [one for one in stretches if one.action is not None or one.is_idle]
     truth: dict[str, list[tuple[int, int]]] = {}
     rows = []
-    for number, acted in enumerate(one for one in usable if one.action is not None):
-        others = rng.sample([one for one in usable if one.action != acted.action], num_others)
+    for number, acted in enumerate(one for one in stretches if one.action in CONTROLS):
+        others = rng.sample([one for one in stretches if one.action != acted.action], num_others)
         place = rng.randrange(num_others + 1)
         parts = [*others[:place], acted, *others[place:]]
         path = work / "videos" / f"upload{number:03d}.mp4"
         write_video(path, _frames(parts), fps=FPS, gop=12)
-        before_us = round(sum(int(part.end_us * FPS / US_PER_S) for part in parts[:place]) * US_PER_S / FPS)
+        before_us = round(sum(map(_num_frames, parts[:place])) * US_PER_S / FPS)
         facts = probe(path)
-        truth[path.stem] = [(before_us + start_us, before_us + end_us) for start_us, end_us in acted.spans_us]
+        truth[path.stem] = [(before_us + acted.span_us[0], before_us + acted.span_us[1])]
         rows.append(
             Video(
                 video_id=path.stem, path=f"videos/{path.name}", sha256=sha256_of_file(path),
-                size_bytes=path.stat().st_size, container="mp4", codec="h264", width_px=SIZE[0], height_px=SIZE[1],
+                size_bytes=path.stat().st_size, container="mp4", codec="h264", width_px=96, height_px=72,
                 rotation_deg=0, fps_num=FPS.numerator, fps_den=FPS.denominator, is_vfr=False,
                 num_frames=facts.num_frames, start_us=facts.start_us, duration_us=facts.duration_us, has_audio=False,
                 title=acted.action,
@@ -149,6 +136,16 @@ def write_uploads(
     made = made_by("positions", arguments={}, inputs={})
     write_table(table_path(work, "videos"), "videos", frame_of("videos", rows), made_by=made)
     return truth
+
+
+def uploads_of(folder: Path) -> dict[str, list[tuple[int, int]]]:
+    """The truth of the uploads of `folder`, which are made where they are not there yet."""
+    kept = folder / "work" / "truth.json"
+    if not kept.is_file():
+        unseen = [one for one in stretches_of(folder / "world") if not one.is_seen]
+        truth = write_uploads(unseen, folder / "work", rng=random.Random(7))
+        write_json(kept, {video_id: [list(span) for span in spans] for video_id, spans in truth.items()})
+    return {video_id: [tuple(span) for span in spans] for video_id, spans in json.loads(kept.read_text()).items()}
 
 
 def shown_us(start_us: int, end_us: int, spans_us: Sequence[tuple[int, int]]) -> int:
@@ -190,24 +187,22 @@ def chance_of(work: Path, truth: dict[str, list[tuple[int, int]]]) -> float:
 
 
 def measure(
-    folder: Path,
-    *,
-    num_train_videos: int = NUM_TRAIN_VIDEOS,
-    num_upload_videos: int = NUM_UPLOAD_VIDEOS,
-    epochs: int = EPOCHS,
-    on_note: Callable[[str], None] = print,
+    folder: Path, *, num_videos: int = NUM_VIDEOS, epochs: int = EPOCHS, on_note: Callable[[str], None] = print
 ) -> dict[str, Any]:
     """Yields of both ways on uploads, the classifier's training and what it cost in processor seconds."""
-    render_world(folder / "seen", seed=101, num_videos=num_train_videos, workers=1)
-    render_world(folder / "unseen", seed=202, num_videos=num_upload_videos, workers=1)
-    pictures = write_pictures(stretches_of(folder / "seen"), folder / "pictures")
+    render_motions(folder / "world", seed=101, num_videos=num_videos, classes=(*OTHERS, *CONTROLS))
+    counted = folder / "pictures.json"
+    if not counted.is_file():
+        seen = [one for one in stretches_of(folder / "world") if one.is_seen]
+        write_json(counted, dict(write_pictures(seen, folder / "pictures")))
+    pictures = json.loads(counted.read_text())
     on_note(f"{sum(pictures.values())} pictures of {len(pictures)} classes")
     recipe = find_clip_recipe("frame_r18_images")
     recipe = dataclasses.replace(
         recipe,
         epochs=epochs,
-        frames=dataclasses.replace(recipe.frames, side_px=54, crop_px=48),
-        augment=dataclasses.replace(recipe.augment, scale_px=(50, 66)),
+        frames=dataclasses.replace(recipe.frames, side_px=36, crop_px=32),
+        augment=dataclasses.replace(recipe.augment, scale_px=(33, 44)),
     )
     started = time.process_time()
     clips, _ = open_clips(folder / "pictures", frames=recipe.frames)
@@ -215,9 +210,10 @@ def measure(
     train_cpu_s = time.process_time() - started
     on_note(f"trained in {train_cpu_s:.0f} CPU s")
     work = folder / "work"
-    truth = write_uploads(stretches_of(folder / "unseen"), work, rng=random.Random(7))
-    actions = folder / "unseen" / "actions.txt"
-    names = dict(enumerate(actions.read_text().splitlines(), start=1))
+    truth = uploads_of(folder)
+    actions = folder / "actions.txt"
+    write_text(actions, "".join(f"{name}\n" for name in CONTROLS))
+    names = dict(enumerate(CONTROLS, start=1))
     settings: dict[str, Any] = {"actions": actions, "clip_s": CLIP_S, "windows_per_video": K}
     run_mine(work, **settings)
     uniform = yields_of(work, truth, names)
