@@ -92,10 +92,10 @@ def table_of(rows: Iterable[tuple[str, str, Phrase]]) -> QueryTable:
 
 @cache
 def shipped_table() -> QueryTable:
-    """The phrases that come with gesta: every class that the seeds name, in English, French, Spanish, Portuguese.
+    """The phrases that come with gesta: every class that the seeds or Kinetics-700 name, in four languages.
 
-    Source: ours, written by hand for this; names of classes from AVA v2.2, Kinetics-400, Kinetics-700-2020 and
-    AVA-Kinetics.
+    Source: ours, written by hand for this; names of classes from AVA v2.2, AVA-Kinetics, Kinetics-400, Kinetics-700
+        and Kinetics-700-2020.
     """
     folder = files("gesta.mine.queries").joinpath("phrases")
     rows: list[tuple[str, str, Phrase]] = []
