@@ -104,7 +104,7 @@ def _show(
 
 
 def mapped(vectors: Path) -> npt.NDArray[np.float32]:
-    """The vectors of a .npy file, memory-mapped.
+    """The vectors of a .npy file, [N, D], memory-mapped.
 
     Raises:
         BadInput: there is no such file, or it is no .npy file.
