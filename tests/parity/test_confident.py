@@ -20,20 +20,15 @@ from gesta.curate.noise.confident import (
     label_margin,
     rounded_rows,
     wrong_labels,
+    wrong_labels_by_cleanlab,
 )
 
 cleanlab = pytest.importorskip("cleanlab")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import cleanlab.count
-    import cleanlab.filter
     import cleanlab.internal.util
     import cleanlab.rank
-
-THEIRS = {
-    "by-noise-rate": "prune_by_noise_rate", "by-class": "prune_by_class", "both": "both",
-    "joint": "confident_learning", "argmax": "predicted_neq_given",
-}  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -101,7 +96,7 @@ def test_thresholds_and_joints_are_the_authors(case) -> None:
 def test_wrong_labels_are_the_authors(case, rule) -> None:
     labels, scores = case
     with the_authors():
-        theirs = cleanlab.filter.find_label_issues(labels, scores, filter_by=THEIRS[rule], n_jobs=1)
+        theirs = wrong_labels_by_cleanlab(labels, scores, rule=rule)
     np.testing.assert_array_equal(wrong_labels(labels, scores, rule=rule), theirs)
 
 

@@ -22,7 +22,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 _features_option = click.option(
     "--features", type=_FILE, default=None,
-    help="Features of the clips: .npy of `gesta curate --trunk`, or .parquet of `gesta features`.  [default: the "
+    help="Features of the clips: .parquet of `gesta features`, or .npy of clip vectors.  [default: the "
     "sketches of `gesta curate`, which say little of actions]",
 )  # fmt: skip
 
@@ -161,8 +161,10 @@ def confusions(work: Path, *, top: int, as_json: bool) -> None:
 @work_argument
 @click.option("--rule", type=click.Choice(["by-noise-rate", "by-class", "both", "joint", "argmax"]),
               default="by-noise-rate", show_default=True, help="Which labels are held to be wrong.")  # fmt: skip
+@click.option("--by", type=click.Choice(["gesta", "cleanlab"]), default="gesta", show_default=True,
+              help="Whose program counts; both say the same.")  # fmt: skip
 @json_option
-def labels(work: Path, *, rule: Rule, as_json: bool) -> None:
+def labels(work: Path, *, rule: Rule, by: str, as_json: bool) -> None:
     """Name the labels that are held to be wrong, and what the clips show instead (Confident Learning).
 
     Writes label_issues. Nothing is taken away: `gesta label WORK --ask class` puts the clips to people.
@@ -173,7 +175,7 @@ def labels(work: Path, *, rule: Rule, as_json: bool) -> None:
     """
     from gesta.curate.noise.issues import run_issues
 
-    finish(run_issues(work, rule=rule), as_json=as_json)
+    finish(run_issues(work, rule=rule, by=by), as_json=as_json)
 
 
 @command.command("groups")

@@ -12,12 +12,14 @@ from classifiers that did not see the clip.
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from gesta.schema import BadInput, UnknownName
+from gesta.schema import BadInput, MissingExtra, UnknownName
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
@@ -104,8 +106,8 @@ def confident_joint(labels_N: Ints, scores_NK: Floats, *, thresholds_K: Floats |
     of_class_K = np.bincount(labels_N, minlength=len(counts_KK))
     # Halves are common in small classes, and the last bit says which way they are rounded: so the sums are taken in the
     # order that the authors' program takes them in, along columns.
-    shares_KK = (counts_KK.T / counts_KK.sum(axis=1) * of_class_K).T
-    return rounded_rows(shares_KK / max(float(np.sum(shares_KK)), 1e-100) * of_class_K.sum())
+    by_column_KK = np.ascontiguousarray(counts_KK.T) / counts_KK.sum(axis=1) * of_class_K
+    return rounded_rows((by_column_KK / max(float(by_column_KK.sum()), 1e-100) * of_class_K.sum()).T)
 
 
 def rounded_rows(values_KK: Floats) -> Ints:
@@ -153,6 +155,35 @@ def wrong_labels(labels_N: Ints, scores_NK: Floats, *, rule: Rule = "by-noise-ra
     if rule in ("by-noise-rate", "both"):
         is_wrong_N &= _by_noise_rate(labels_N, scores_NK, leave_KK)
     return is_wrong_N & is_other_N
+
+
+def wrong_labels_by_cleanlab(labels_N: Ints, scores_NK: Floats, *, rule: Rule = "by-noise-rate") -> Bools:
+    """The same, bool [N], as the authors' own program says it.
+
+    Raises:
+        BadInput: as `confident_thresholds`.
+        UnknownName: there is no such rule.
+        MissingExtra: cleanlab is not installed.
+    """
+    if rule not in _THEIR_NAMES:
+        raise UnknownName(what="rule", name=rule, choices=RULES)
+    _check(labels_N, scores_NK)
+    try:
+        from cleanlab.filter import find_label_issues  # type: ignore[import-untyped]
+    except ModuleNotFoundError as error:
+        raise MissingExtra(extra="curate", module="cleanlab") from error
+    with warnings.catch_warnings():
+        # It says of each class of one clip that it keeps that one.
+        warnings.simplefilter("ignore", UserWarning)
+        found_N = find_label_issues(labels_N, scores_NK, filter_by=_THEIR_NAMES[rule], n_jobs=1)
+    return np.asarray(found_N, dtype=bool)
+
+
+_THEIR_NAMES: Mapping[str, str] = {
+    "by-noise-rate": "prune_by_noise_rate", "by-class": "prune_by_class", "both": "both",
+    "joint": "confident_learning", "argmax": "predicted_neq_given",
+}  # fmt: skip
+"""What cleanlab 2.9.0 calls each rule."""
 
 
 def likeliest_other_than(labels_N: Ints, scores_NK: Floats) -> Bools:

@@ -10,16 +10,18 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from gesta.curate.noise.confident import Rule, label_likeliness, wrong_labels
+from gesta.curate.noise.confident import Rule, label_likeliness, wrong_labels, wrong_labels_by_cleanlab
 from gesta.curate.noise.folds import ScoredLabels, read_scored_labels
 from gesta.curate.noise.labels import labels_from
-from gesta.schema import LabelIssue
+from gesta.schema import LabelIssue, UnknownName
 from gesta.tables import StageSummary, frame_of, hashes_of, is_current, made_by, read_table, table_path, write_table
 
 STAGE = "noise-labels"
+PROGRAMS = {"gesta": wrong_labels, "cleanlab": wrong_labels_by_cleanlab}
+"""Who counts."""
 
 
-def run_issues(work: Path, *, rule: Rule = "by-noise-rate") -> StageSummary:
+def run_issues(work: Path, *, rule: Rule = "by-noise-rate", by: str = "gesta") -> StageSummary:
     """What was found: table `label_issues` from `fold_scores`, by Confident Learning.
 
     Kept are the issues.
@@ -27,16 +29,22 @@ def run_issues(work: Path, *, rule: Rule = "by-noise-rate") -> StageSummary:
     Args:
         work: the work folder.
         rule: one of `gesta.curate.noise.confident.RULES`.
+        by: whose program counts, one of `PROGRAMS`: gesta, or cleanlab. Both say the same.
     Raises:
         MissingTable: there are no labels or no scores yet.
         BadInput: no label has a score.
-        UnknownName: there is no such rule.
+        UnknownName: there is no such rule or program.
+        MissingExtra: `by` is cleanlab, which is not installed.
     """
-    made = made_by(STAGE, arguments={"rule": rule}, inputs=hashes_of(work, [*labels_from(work), "fold_scores"]))
+    if by not in PROGRAMS:
+        raise UnknownName(what="program", name=by, choices=PROGRAMS)
+    made = made_by(
+        STAGE, arguments={"rule": rule, "by": by}, inputs=hashes_of(work, [*labels_from(work), "fold_scores"])
+    )
     path = table_path(work, "label_issues")
     was_current = is_current(path, made)
     if not was_current:
-        write_table(path, "label_issues", issue_rows(read_scored_labels(work), rule=rule), made_by=made)
+        write_table(path, "label_issues", issue_rows(read_scored_labels(work), rule=rule, by=by), made_by=made)
     frame = read_table(path, "label_issues")
     return StageSummary(
         stage="noise labels",
@@ -47,7 +55,7 @@ def run_issues(work: Path, *, rule: Rule = "by-noise-rate") -> StageSummary:
     )
 
 
-def issue_rows(scored: ScoredLabels, *, rule: Rule = "by-noise-rate") -> pl.DataFrame:
+def issue_rows(scored: ScoredLabels, *, rule: Rule = "by-noise-rate", by: str = "gesta") -> pl.DataFrame:
     """Rows of table `label_issues`, the least likely label first in rank.
 
     A clip of two classes is no issue where the likeliest class is its other one.
@@ -55,7 +63,7 @@ def issue_rows(scored: ScoredLabels, *, rule: Rule = "by-noise-rate") -> pl.Data
     Raises:
         UnknownName: there is no such rule.
     """
-    is_wrong_N = wrong_labels(scored.places_N, scored.scores_NK, rule=rule)
+    is_wrong_N = PROGRAMS[by](scored.places_N, scored.scores_NK, rule=rule)
     others_NK = np.where(scored.is_own_NK, -np.inf, scored.scores_NK)
     suggested_N = others_NK.argmax(axis=1)
     likeliest_N = scored.scores_NK.argmax(axis=1)

@@ -24,7 +24,7 @@ def vectors_of_clips(work: Path, *, features: Path | None) -> ClipVectors:
 
     Args:
         work: the work folder.
-        features: clip vectors of `gesta curate --trunk` (.npy), windows of `gesta features` (.parquet; a clip's vector
+        features: clip vectors (.npy, `write_clip_vectors`), windows of `gesta features` (.parquet; a clip's vector
             is the mean of the windows that overlap it most), or a .parquet with the columns clip_id and vector. None =
             the mean of `frame_features`: sketches that find copies, and say little of actions.
     Raises:

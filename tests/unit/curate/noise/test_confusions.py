@@ -80,8 +80,14 @@ def test_the_verbs_end_with_a_line_or_json(judged) -> None:
     runner = CliRunner()
     said = runner.invoke(main, ["noise", "confusions", str(judged), "--json"])
     assert json.loads(said.output)["num_classes_confused"] == 3
-    said = runner.invoke(main, ["noise", "labels", str(judged), "--rule", "both"])
-    assert said.output.startswith("noise labels: kept ")
+    found = {}
+    for by in ("gesta", "cleanlab"):
+        said = runner.invoke(main, ["noise", "labels", str(judged), "--rule", "both", "--by", by])
+        assert said.output == "noise labels: kept 4, rejected 0\n"
+        found[by] = read_table(judged, "label_issues")
+    assert found["gesta"].equals(found["cleanlab"])
+    with pytest.raises(UnknownName, match="no program 'other'"):
+        run_issues(judged, by="other")
 
 
 def test_what_is_missing_is_named(noisy_work) -> None:
