@@ -49,7 +49,7 @@ COPIES = Copies(kinds=COPY_DAMAGE, share=COPY_SHARE)
 EPOCHS = 6
 LAYER = "body"
 STRIDE_S = 0.25
-SWEEP = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.99)
+SWEEP = (0.5, 0.6, 0.65, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.99)
 """Thresholds at which each trunk is tried, beside its own."""
 RESULTS = Path(__file__).parent / "results"
 MADE = made_by("benchmark", arguments={}, inputs={})
