@@ -178,6 +178,14 @@ def test_lists_are_joined_with_the_ids_of_the_first(tmp_path: Path) -> None:
     assert joined([]).classes == []
 
 
+def test_ids_that_come_twice_are_not_taken_and_new_ones_follow_the_highest(tmp_path: Path) -> None:
+    double = read_actions(written(tmp_path / "a.csv", "class_id,name\n7,run\n7,walk\n"))
+    assert pairs(double) == [(1, "run"), (2, "walk")]
+    assert [row.origins[0].class_id for row in double] == [7, 7]
+    first = action_list("x", [(5, "run"), (1, "walk")])
+    assert pairs(joined([first, action_list("y", [(1, "sit"), (2, "stand")])]))[2:] == [(6, "sit"), (7, "stand")]
+
+
 def test_a_class_is_found_by_any_name_or_its_id_and_its_own_name_first() -> None:
     listed = ActionList(
         (

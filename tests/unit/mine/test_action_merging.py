@@ -78,6 +78,13 @@ def test_what_was_decided_is_obeyed_and_not_proposed_again() -> None:
     assert proposed_decisions(BOTH, earlier=[apart, *decisions]) == []
 
 
+def test_what_is_kept_apart_stays_so_when_one_of_them_went_into_a_third() -> None:
+    three = action_list("a", [(1, "walking mule"), (2, "riding bikes"), (3, "ride bike")])
+    earlier = [Decision(what="apart", name="riding bikes", other="ride bike"), merge("walking mule", "riding bikes")]
+    assert proposed_decisions(three, earlier=earlier) == []
+    assert len(merged_actions(three, decisions=earlier)) == 2
+
+
 def test_a_merge_may_be_turned_round_and_taken_twice() -> None:
     turned = [merge("ride motorbike", "riding motorcycle")] * 2
     merged = merged_actions(BOTH, decisions=turned)
@@ -273,3 +280,15 @@ def test_clips_of_an_origin_are_summed() -> None:
     origins = (replace(one.origins[0], num_clips=3), replace(one.origins[0], source="c", num_clips=4))
     assert replace(one, origins=origins).num_clips == 7
     assert one.num_clips is None
+
+
+def test_a_name_is_not_brought_to_a_form_that_another_class_has() -> None:
+    both = action_list("a", [(1, "sit"), (2, "sitting")])
+    apart = Decision(what="apart", name="sit", other="sitting")
+    assert proposed_decisions(both, earlier=[apart], form="ing") == []
+
+
+def test_a_share_at_the_bound_counts() -> None:
+    units = pl.DataFrame({"unit": [0, 0, *range(1, 10)], "class_id": [4, 9, *[9] * 9]})
+    by_name = {row.name: row.num_classes for row in company_of(units, actions=BOTH, min_units=1, min_frac=0.1)}
+    assert by_name == {"riding motorcycle": 1, "playing guitar": 1}

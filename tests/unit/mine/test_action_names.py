@@ -199,6 +199,14 @@ def test_a_table_of_ones_own_is_followed_through_chains(tmp_path: Path) -> None:
     assert len({key_of(name, rule="synonym", synonyms=keys) for name in names}) == 1
 
 
+def test_a_word_that_is_part_of_its_synonym_is_not_exchanged_twice(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text("kept,other,matches\ncell phone,phone,words\n")
+    names = ("talking on phone", "talking on cell phone", "looking at phone")
+    found = twins_in(listed(*names), synonyms=read_synonyms(path))
+    assert [(twin.kept, twin.other) for twin in found] == [("talking on phone", "talking on cell phone")]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

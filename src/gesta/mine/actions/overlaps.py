@@ -118,7 +118,7 @@ def overlaps_in(actions: ActionList) -> list[Overlap]:
 
 
 def _kind_of(*, wide: _Words, narrow: _Words) -> Kind | None:
-    if wide.excepted & set(narrow.stems) or narrow.excepted & set(wide.stems):
+    if wide.excepted & set(narrow.stems):
         return None
     if frozenset(narrow.stems) in wide.branches:
         return "alternative"
