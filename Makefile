@@ -41,7 +41,7 @@ docs: $(STAMP)
 # OFFICIAL is a checkout of activitynet/ActivityNet; without it the evaluator is measured against its other peers.
 bench: $(STAMP)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev,bench]'
-	@for room in ava baselines consensus crowd_study curate demo detect label papers_numbers persons predict stats train video; do $(BIN)/python -m benchmarks.$$room || exit 1; done
+	@for room in ava baselines consensus copies crowd_study curate dedup demo detect label mine noise papers_numbers persons positions predict stats train video; do $(BIN)/python -m benchmarks.$$room || exit 1; done
 	$(BIN)/python -m benchmarks.evaluate $(if $(OFFICIAL),--official $(OFFICIAL),--peers coco)
 
 fuzz: $(STAMP)

@@ -30,8 +30,8 @@ EXTRA_OF = {
     "starlette": "label", "sqlalchemy": "label", "httpx": "label", "alembic": "label", "psycopg": "label",
     "orjson": "label", "torch": "train", "torchvision": "train", "transformers": "models", "safetensors": "models",
     "ray": "cluster", "jinja2": "report", "PIL": "report", "matplotlib": "stats", "mlcroissant": "croissant",
-    "onnx": "onnx", "onnxscript": "onnx", "timm": "models", "inflect": "mine", "simplemma": "mine",
-    "snowballstemmer": "mine", "tantivy": "mine", "sklearn": "curate", "scipy": "curate", "cleanlab": "curate",
+    "onnx": "onnx", "onnxscript": "onnx", "timm": "models", "simplemma": "mine",
+    "snowballstemmer": "mine", "tantivy": "mine", "sklearn": "curate", "cleanlab": "curate",
 }  # fmt: skip
 """Which extra brings a module, for the message when it is not there."""
 
