@@ -96,6 +96,7 @@ SIGNED = {
     "/media/{task_id}/{slot}.mp4": f"/media/{_TASK}/0.mp4",
     "/media/{task_id}/{slot}/{n}.mp4": f"/media/{_TASK}/0/0.mp4",
     "/media/{task_id}/{slot}/frame/{offset}.jpg": f"/media/{_TASK}/0/frame/0.jpg",
+    "/media/{task_id}/{slot}/all.webp": f"/media/{_TASK}/0/all.webp",
     "/media/{task_id}/{slot}.json": f"/media/{_TASK}/0.json",
 }
 """Routes that ask for a signed link and not for a token: without one they are closed to everybody."""
