@@ -213,18 +213,32 @@ def measure(folder: Path, names: Sequence[str]) -> dict[str, Any]:
             write_json(folder / f"{name}.json", METHODS[name](folder))
     files = {name: folder / f"{name}.json" for name in METHODS}
     found = {name: json.loads(path.read_bytes()) for name, path in files.items() if path.is_file()}
-    return {"num_videos": NUM_VIDEOS, "copy_share": COPY_SHARE, "methods": found, "cpu_s": costs_of(folder)}
+    return {
+        "num_videos": NUM_VIDEOS, "copy_share": COPY_SHARE, "by_way": by_way(found), "by_kind": by_kind(found),
+        "methods": found, "cpu_s": costs_of(folder),
+    }  # fmt: skip
 
 
-def table_of(methods: dict[str, Any]) -> Sequence[str]:
-    """Lines of recall by kind, one column a method."""
-    names = list(methods)
-    lines = [f"{'kind':<14}" + "".join(f"{name:>18}" for name in names)]
-    for place, kind in enumerate(methods[names[0]]["kinds"]):
-        told = [methods[name]["kinds"][place] for name in names]
-        shown = ["-" if one["recall"] is None else f"{one['num_found']}/{one['num_planted']}" for one in told]
-        lines.append(f"{kind['kind']:<14}" + "".join(f"{text:>18}" for text in shown))
-    return lines
+def by_way(methods: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row a method: what it found of all that was planted, and what it took for a copy that is none."""
+    shown = ("min_cosine", "num_found", "num_planted", "num_false_pairs", "precision", "recall", "num_chains")
+    return [{"way": name, **{key: found[key] for key in shown}} for name, found in methods.items()]
+
+
+def by_kind(methods: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row a kind of copy: how many were planted, and how many each method found."""
+    kinds = {name: {one["kind"]: one for one in found["kinds"]} for name, found in methods.items()}
+    first = next(iter(kinds.values()))
+    return [
+        {"kind": kind, "planted": one["num_planted"], **{name: kinds[name][kind]["num_found"] for name in kinds}}
+        for kind, one in first.items()
+    ]
+
+
+def table_of(rows: Sequence[dict[str, Any]]) -> Sequence[str]:
+    """Lines of how many copies were found by kind, one column a method."""
+    lines = ["".join(f"{name:>18}" for name in rows[0])]
+    return [*lines, *("".join(f"{value:>18}" for value in row.values()) for row in rows)]
 
 
 def main() -> None:
@@ -247,7 +261,7 @@ def main() -> None:
         "versions": {name: importlib.metadata.version(name) for name in ("gesta", "torch", "av", "numpy")},
         **measured,
     }
-    print("\n".join(table_of(result["methods"])))
+    print("\n".join(table_of(result["by_kind"])))
     write_json(RESULTS / f"copies_{os.cpu_count()}core-cpu_{date}.json", result)
 
 
