@@ -164,7 +164,7 @@ def run_curate_by_trunk(
     )
 
 
-OWN_MIN_COSINE: Mapping[str, float] = {"perceptual-hash": 0.7, "sketch": 0.82}
+OWN_MIN_COSINE: Mapping[str, float] = {"perceptual-hash": 0.7, "sketch": 0.9}
 """Thresholds of trunks whose cosines mean something else than a network's. Source: ours, `benchmarks/copies.py`."""
 
 
