@@ -206,9 +206,10 @@ def _in_256_colours(frames: Sequence[Image], rate: Fraction) -> Iterable[av.Vide
     source.push(None)
     while True:
         try:
-            yield sink.pull()  # type: ignore[misc]
+            picture = graph.vpull()
         except (av.BlockingIOError, av.EOFError):
             return
+        yield picture
 
 
 def animation_path(work: Path, item_id: str, kind: str) -> Path:

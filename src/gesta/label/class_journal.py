@@ -68,9 +68,9 @@ def finish_edits(work: Path) -> bool:
     edits = standing_edits(journal)
     last = max(edit.edit_id for edit in journal)
     is_changed = False
-    for name, carry_out in _CARRIED_OUT.items():
+    for name in _CARRIED_OUT:
         now = read_table(work, name)
-        wanted = _wanted(work, name, now, lambda frame, do=carry_out: do(frame, edits, work), last=last)  # type: ignore[misc]
+        wanted = _wanted(work, name, now, edits, last=last)
         if not wanted.equals(now):
             made = made_by(STAGE, arguments={}, inputs=hashes_of(work, ["class_edits"]))
             write_table(table_path(work, name), name, wanted, made_by=made)
@@ -78,20 +78,19 @@ def finish_edits(work: Path) -> bool:
     return is_changed
 
 
-def _wanted(
-    work: Path, name: str, now: pl.DataFrame, carry_out: Callable[[pl.DataFrame], pl.DataFrame], *, last: int
-) -> pl.DataFrame:
+def _wanted(work: Path, name: str, now: pl.DataFrame, edits: Sequence[ClassEdit], *, last: int) -> pl.DataFrame:
     """The table with the edits carried out on what it was before them, which is kept."""
+    carry_out = _CARRIED_OUT[name]
     kept, maker = table_path(work / BEFORE, name), _maker(work, name)
     if read_sidecar(kept) is not None:
-        wanted = carry_out(read_table(kept, name))
+        wanted = carry_out(read_table(kept, name), edits, work)
         # Without a sidecar the table was being written: by us, if it is what we would write, else by its stage.
         if maker == STAGE or (maker is None and wanted.equals(now)):
             return wanted
     before = Provenance(stage=STAGE, arguments={"edits_in_it": last if maker == STAGE else 0}, inputs={}, tools={})
     if read_sidecar(kept) is None or not read_table(kept, name).equals(now):
         write_table(kept, name, now, made_by=before)
-    return carry_out(now)
+    return carry_out(now, edits, work)
 
 
 def _maker(work: Path, name: str) -> str | None:

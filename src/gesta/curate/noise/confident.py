@@ -169,7 +169,7 @@ def wrong_labels_by_cleanlab(labels_N: Ints, scores_NK: Floats, *, rule: Rule = 
         raise UnknownName(what="rule", name=rule, choices=RULES)
     _check(labels_N, scores_NK)
     try:
-        from cleanlab.filter import find_label_issues  # type: ignore[import-untyped]
+        from cleanlab.filter import find_label_issues
     except ModuleNotFoundError as error:
         raise MissingExtra(extra="curate", module="cleanlab") from error
     with warnings.catch_warnings():

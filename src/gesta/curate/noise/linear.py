@@ -73,7 +73,7 @@ def logistic_probabilities(train_ND: Floats, labels_N: Ints, held_MD: Floats) ->
         MissingExtra: scikit-learn is not installed.
     """
     try:
-        from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+        from sklearn.linear_model import LogisticRegression
     except ModuleNotFoundError as error:
         raise MissingExtra(extra="curate", module="sklearn") from error
     num_dims = train_ND.shape[1]

@@ -108,7 +108,7 @@ def _stems(word: str, language: str) -> frozenset[str]:
 @cache
 def _stemmer(language: str) -> Callable[[str], str]:
     try:
-        import snowballstemmer  # type: ignore[import-untyped]
+        import snowballstemmer
     except ModuleNotFoundError as error:
         raise MissingExtra(extra="mine", module="snowballstemmer") from error
     stem: Callable[[str], str] = snowballstemmer.stemmer(STEMMERS[language]).stemWord
