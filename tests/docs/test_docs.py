@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import shlex
 from pathlib import Path
 
 import click
@@ -97,3 +98,34 @@ def test_every_format_is_described_with_what_is_kept_and_where_that_is_from() ->
             assert "Source:" in text, name
             if one.write is not None:
                 assert re.search(r"\b(kept|lost|Kept|Lost)\b", text), name
+
+
+def commands_of_the_readme() -> list[str]:
+    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    lines = [line.split(" # ")[0].split("   #")[0] for block in blocks for line in block.splitlines()]
+    pieces = [piece.strip() for line in lines for piece in line.split("&&")]
+    return [piece.removeprefix(".venv/bin/gesta ") for piece in pieces if piece.startswith(".venv/bin/gesta ")]
+
+
+def lacking(line: str) -> list[str]:
+    """Parameters that the command wants and the line does not give; an unknown option raises click's own error."""
+    words, command = shlex.split(line), main
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        found = command.get_command(click.Context(command), words.pop(0))
+        assert found is not None, line
+        command = found
+    given, _, _ = command.make_parser(click.Context(command)).parse_args(words)
+    absent = (None, click.core.UNSET) if hasattr(click.core, "UNSET") else (None,)
+    return [str(one.name) for one in command.params if one.required and given.get(str(one.name)) in (*absent, ())]
+
+
+@pytest.mark.parametrize("line", commands_of_the_readme())
+def test_a_command_of_the_readme_gives_all_that_its_verb_wants(line: str) -> None:
+    assert lacking(line) == []
+
+
+def test_a_readme_command_that_lacks_something_would_be_noticed() -> None:
+    assert len(commands_of_the_readme()) > 20
+    assert lacking("actions merge all.csv") == ["out"]
+    with pytest.raises(click.UsageError, match="No such option"):
+        lacking("mine work --no-such-option")
